@@ -1,0 +1,53 @@
+"""The ``memnet`` command: one file per subcommand, none of them importing torch at import time."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from memnet_cli import __version__
+from memnet_cli.cli._console import print_error
+from memnet_cli.cli.download_weights import download_weights
+from memnet_cli.errors import MemnetError
+
+app = typer.Typer(
+    name="memnet",
+    help="Restore noisy, small or JPEG-damaged pictures with MemNet, RED-Net and NLRN.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("download-weights")(download_weights)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"memnet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and leave."
+    ),
+) -> None:
+    """Options of `memnet` itself."""
+
+
+def main() -> None:
+    """Run the command line; every known failure becomes one sentence and an exit code."""
+    try:
+        result = app(standalone_mode=False)
+    except MemnetError as error:
+        print_error(str(error))
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        print_error("Stopped by Ctrl-C; what was finished is kept.")
+        sys.exit(130)
+    sys.exit(result if isinstance(result, int) else 0)

@@ -1,0 +1,77 @@
+"""Everything that commands say: results on stdout, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+#: Results that a user or a program reads.
+out = Console(highlight=False, soft_wrap=True)
+#: Progress, warnings and errors.
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_error(message: str) -> None:
+    """Say what went wrong in one line on stderr."""
+    err.print(Text.assemble(("Error: ", "bold red"), message))
+
+
+def print_warning(message: str) -> None:
+    """Say what the user should know, on stderr."""
+    err.print(Text.assemble(("Warning: ", "bold yellow"), message))
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document and nothing else on stdout."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table whose first column is left and whose other columns are right aligned."""
+    made = Table(title=title, title_justify="left", title_style="bold")
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+class _RateColumn(ProgressColumn):
+    """Megapixels a second, from the ``pixels`` field of the task."""
+
+    def render(self, task: Task) -> Text:
+        pixels, elapsed = float(task.fields.get("pixels", 0)), task.elapsed or 0.0
+        return Text(f"{pixels / elapsed / 1e6:.2f} MP/s" if pixels and elapsed else "- MP/s")
+
+
+def picture_progress(*, hidden: bool) -> Progress:
+    """Return a progress bar over pictures: count, megapixels a second, time left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        disable=hidden or not err.is_terminal,
+        transient=True,
+    )
+
+
+def key_values(values: Mapping[str, object]) -> str:
+    """Return "key value · key value" for a summary line."""
+    return " · ".join(f"{key} {value}" for key, value in values.items())

@@ -1,0 +1,50 @@
+"""The three damages that the papers repair, exactly as their protocols make them."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from memnet_cli.imaging.resize import imresize
+
+
+def crop_to_multiple(image: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
+    """Cut (H, W, ...) at the bottom and right so that both sides are multiples of ``factor``."""
+    height, width = image.shape[:2]
+    return image[: height - height % factor, : width - width % factor]
+
+
+def downscale(clean: NDArray[np.floating], scale: int) -> NDArray[np.float64]:
+    """Shrink (H, W) or (H, W, C) by an integer ``scale`` with MATLAB's bicubic kernel."""
+    return imresize(clean, scale=1.0 / scale)
+
+
+def bicubic_degrade(clean: NDArray[np.floating], scale: int) -> NDArray[np.float64]:
+    """Shrink by ``scale`` and enlarge to the same size, with no rounding in between.
+
+    The input of MemNet's super-resolution (papers/memnet.txt, section 5.1): low resolution
+    enlarged bicubically before the network. Sides must be multiples of ``scale``.
+    """
+    height, width = clean.shape[:2]
+    return imresize(downscale(clean, scale), shape=(height, width))
+
+
+def add_gaussian_noise(
+    clean: NDArray[np.floating], sigma: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Add white Gaussian noise of standard deviation ``sigma`` / 255 to values in [0, 1].
+
+    The result is neither clipped nor quantised, as in the papers' denoising experiments.
+    """
+    return clean + rng.normal(0.0, sigma / 255.0, clean.shape)
+
+
+def jpeg_compress(grey: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Send an 8-bit grey picture (H, W) through libjpeg at ``quality`` (1 to 100)."""
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, format="JPEG", quality=quality)
+    with Image.open(buffer, formats=["JPEG"]) as compressed:
+        return np.asarray(compressed)

@@ -1,0 +1,104 @@
+"""The three restoration tasks: what damages a picture, by how much, and which planes it touches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memnet_cli.errors import UsageError, did_you_mean
+from memnet_cli.imaging import degradations
+
+Plane = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One kind of damage and its repair.
+
+    Attributes:
+        name: what ``--task`` takes.
+        title: the task in words.
+        level_name: what a level of this task is called.
+        levels: the levels that the papers measure.
+        supported: smallest and largest level for which a picture can be degraded.
+        restores: "luma" (chroma treated apart) or "channels" (every channel on its own).
+        degrade: (clean, level, rng) -> degraded, both (H, W) float64 in [0, 1], same size; the
+            protocol's exact degradation. Only denoise draws from ``rng``.
+    """
+
+    name: str
+    title: str
+    level_name: str
+    levels: tuple[int, ...]
+    supported: tuple[int, int]
+    restores: Literal["luma", "channels"]
+    degrade: Callable[[Plane, int, np.random.Generator], Plane]
+
+    def check_level(self, level: int) -> None:
+        """Raise UsageError unless a picture can be degraded by ``level``."""
+        low, high = self.supported
+        if not low <= level <= high:
+            raise UsageError(
+                f"{self.level_name} {level} is out of range: {self.name} takes {low} to {high}."
+            )
+
+
+def _degrade_sr(clean: Plane, level: int, _rng: np.random.Generator) -> Plane:
+    return degradations.bicubic_degrade(clean, level)
+
+
+def _degrade_jpeg(clean: Plane, level: int, _rng: np.random.Generator) -> Plane:
+    grey = np.rint(np.clip(clean, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return degradations.jpeg_compress(grey, level).astype(np.float64) / 255.0
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            name="sr",
+            title="super-resolution",
+            level_name="scale factor",
+            levels=(2, 3, 4),
+            supported=(2, 8),
+            restores="luma",
+            degrade=_degrade_sr,
+        ),
+        Task(
+            name="denoise",
+            title="Gaussian denoising",
+            level_name="noise level sigma",
+            levels=(30, 50, 70),
+            supported=(1, 255),
+            restores="channels",
+            degrade=degradations.add_gaussian_noise,
+        ),
+        Task(
+            name="jpeg",
+            title="JPEG deblocking",
+            level_name="quality factor",
+            levels=(10, 20),
+            supported=(1, 100),
+            restores="luma",
+            degrade=_degrade_jpeg,
+        ),
+    )
+}
+
+
+def get_task(name: str) -> Task:
+    """Return the task called ``name``.
+
+    Raises:
+        UsageError: for another name; the message lists the tasks.
+    """
+    if name not in TASKS:
+        raise UsageError(
+            f"There is no task '{name}'; expected one of {', '.join(TASKS)}."
+            + did_you_mean(name, TASKS)
+        )
+    return TASKS[name]
