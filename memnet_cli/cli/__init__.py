@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from memnet_cli import __version__
 from memnet_cli.cli._console import print_error
-from memnet_cli.cli.download_weights import download_weights
 from memnet_cli.errors import MemnetError
 
 app = typer.Typer(
@@ -19,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("download-weights")(download_weights)
+# one line per subcommand
 
 
 def _version(value: bool) -> None:
@@ -40,14 +38,7 @@ def _options(
 def main() -> None:
     """Run the command line; every known failure becomes one sentence and an exit code."""
     try:
-        result = app(standalone_mode=False)
+        app()
     except MemnetError as error:
         print_error(str(error))
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        print_error("Stopped by Ctrl-C; what was finished is kept.")
-        sys.exit(130)
-    sys.exit(result if isinstance(result, int) else 0)
