@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from memnet_cli.errors import UsageError, WeightsError
 from memnet_cli.files import write_atomically
 from memnet_cli.models import build_model, config_from_mapping, config_to_mapping
-from memnet_cli.models.configs import ModelConfig, PlainConfig
+from memnet_cli.models.configs import MemNetConfig, ModelConfig, PlainConfig
 
 if TYPE_CHECKING:
     from memnet_cli.models.base import RestorationModel
@@ -172,6 +172,31 @@ def read_config(path: Path, info: WeightsInfo) -> ModelConfig:
         return config_from_mapping(info.model, info.config)
     except UsageError as error:
         raise WeightsError(f"{path} describes a model that cannot be built: {error}") from None
+
+
+def check_purpose(path: Path, task: str, exit_block: int | None = None) -> WeightsInfo:
+    """Check, without torch, that weights are for ``task`` and have the memory block to exit at.
+
+    Raises:
+        WeightsError: for a missing, damaged or foreign file, or one trained for another task.
+        UsageError: for an ``exit_block`` that the model does not have.
+    """
+    info = read_info(path)
+    if info.task not in {"", task}:
+        raise WeightsError(
+            f"{path.name} is trained for {info.task}, not for {task}: "
+            f"give weights for {task}, or --task {info.task}."
+        )
+    config = read_config(path, info)
+    if exit_block is None:
+        return info
+    if not isinstance(config, MemNetConfig) or not config.multi_supervised:
+        raise UsageError("--exit-block works with multi-supervised MemNet weights only.")
+    if exit_block > config.memory_blocks:
+        raise UsageError(
+            f"--exit-block {exit_block} is past the last of {config.memory_blocks} memory blocks."
+        )
+    return info
 
 
 def _check_tensors(path: Path, header: _Header, expected: Mapping[str, Sequence[int]]) -> None:

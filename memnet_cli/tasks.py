@@ -14,6 +14,9 @@ from memnet_cli.imaging import degradations
 
 Plane = NDArray[np.float64]
 
+#: The largest enlargement: above it a picture has too little to go by.
+MAX_SCALE = 16.0
+
 
 @dataclass(frozen=True)
 class Task:
@@ -45,6 +48,21 @@ class Task:
             raise UsageError(
                 f"{self.level_name} {level} is out of range: {self.name} takes {low} to {high}."
             )
+
+    def check_options(self, scale: float | None, chroma: bool) -> None:
+        """Raise UsageError if ``scale`` or ``chroma`` does not go with the task."""
+        if self.name == "sr":
+            if scale is None:
+                raise UsageError("Super-resolution needs a scale factor: give --scale 2, 3 or 4.")
+            if not 1.0 < scale <= MAX_SCALE:
+                raise UsageError(
+                    f"Scale factor {scale:g} is out of range: expected over 1 and up to "
+                    f"{MAX_SCALE:g}."
+                )
+        elif scale is not None:
+            raise UsageError(f"--scale goes with --task sr, not with --task {self.name}.")
+        if chroma and self.name != "jpeg":
+            raise UsageError(f"--chroma goes with --task jpeg, not with --task {self.name}.")
 
 
 def _degrade_sr(clean: Plane, level: int, _rng: np.random.Generator) -> Plane:

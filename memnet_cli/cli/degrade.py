@@ -1,0 +1,78 @@
+"""``memnet degrade``: damage clean pictures as the papers do, to try a restoration on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memnet_cli.cli._console import out, picture_progress, print_error
+from memnet_cli.errors import ImageError, UsageError
+from memnet_cli.restoration.jobs import STREAM, Naming, plan_jobs
+from memnet_cli.tasks import get_task
+
+
+def degrade(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="INPUT... OUTPUT", help="Pictures; last the output.")
+    ],
+    task: Annotated[str, typer.Option("--task", help="sr, denoise or jpeg.")],
+    scale: Annotated[
+        int | None, typer.Option("--scale", "-s", help="For sr: shrink by this scale factor.")
+    ] = None,
+    sigma: Annotated[
+        int | None, typer.Option("--sigma", help="For denoise: noise level, of 255.")
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option("--quality", help="For jpeg: quality factor, 1 to 100.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise.")] = 0,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Look into sub-folders too.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite/--skip-existing", help="What to do with existing outputs.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Damage pictures: shrink them, add noise, or compress them as JPEG.
+
+    memnet degrade --task sr --scale 3 clean/ small/
+    """
+    chosen = get_task(task)
+    levels = {"sr": ("--scale", scale), "denoise": ("--sigma", sigma), "jpeg": ("--quality", quality)}
+    option, level = levels[chosen.name]
+    if level is None:
+        raise UsageError(f"--task {task} needs a {chosen.level_name}: give {option}.")
+    for name, (other, value) in levels.items():
+        if value is not None and name != chosen.name:
+            raise UsageError(f"{other} goes with --task {name}, not with --task {task}.")
+    chosen.check_level(level)
+    if len(paths) < 2 or STREAM in paths:
+        raise UsageError("Expected INPUT... and last an OUTPUT, files or folders.")
+    naming = Naming("jpg" if chosen.name == "jpeg" else None)
+    jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming)
+
+    from memnet_cli.imaging.images import read_image
+    from memnet_cli.restoration.degrade import degrade_to_file
+
+    written = skipped = failed = 0
+    with picture_progress(hidden=quiet) as progress:
+        bar = progress.add_task("Degrading", total=len(jobs))
+        for job in jobs:
+            progress.advance(bar)
+            if job.target is not None and job.target.exists() and not overwrite:
+                skipped += 1
+                continue
+            try:
+                degrade_to_file(read_image(Path(job.name)), job, chosen, level, seed)
+                written += 1
+            except (ImageError, OSError) as error:
+                failed += 1
+                print_error(f"{job.name}: {error}")
+    if not quiet:
+        out.print(f"{written} degraded by {chosen.level_name} {level}, {skipped} skipped, "
+                  f"{failed} failed")
+    if failed:
+        raise typer.Exit(1)

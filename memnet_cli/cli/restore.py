@@ -1,0 +1,302 @@
+"""``memnet restore``: a folder of damaged pictures in, better ones out."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memnet_cli.checkpoints import check_purpose
+from memnet_cli.cli._console import (
+    err,
+    out,
+    picture_progress,
+    print_error,
+    print_json,
+    print_warning,
+)
+from memnet_cli.config import RuntimeOptions, parse_tile
+from memnet_cli.errors import UsageError
+from memnet_cli.restoration.jobs import STREAM, Job, Naming, plan_jobs
+from memnet_cli.stores.weights import find_weights
+from memnet_cli.tasks import TASKS, get_task
+
+if TYPE_CHECKING:
+    from memnet_cli.restoration.folder import Outcome, Settings
+    from memnet_cli.restoration.restorer import Restorer
+
+AUTO = "auto"
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the command says while and after it works."""
+
+    json: bool
+    quiet: bool
+    to_stdout: bool
+    """The picture itself goes to standard output, so nothing else may."""
+
+
+def restore(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT... OUTPUT",
+            help="Pictures, folders, glob patterns or '-' (standard input); "
+            "last the output folder, file or '-' (standard output).",
+        ),
+    ],
+    task: Annotated[
+        str, typer.Option("--task", help="sr, denoise, jpeg, or auto (denoise or jpeg).")
+    ] = AUTO,
+    scale: Annotated[
+        float | None, typer.Option("--scale", "-s", help="Enlargement for --task sr: 2, 3, 4.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Model or weights by name; see `memnet models`.")
+    ] = "memnet",
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="Weights by name, or a .safetensors file.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", "-g", help="auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")
+    ] = "auto",
+    fp32: Annotated[bool, typer.Option("--fp32", help="The same as --precision fp32.")] = False,
+    tile: Annotated[
+        str, typer.Option("--tile", "-t", help="auto (from free memory), off, or pixels.")
+    ] = "auto",
+    tile_overlap: Annotated[
+        int | None, typer.Option("--tile-overlap", help="Context around tiles, pixels.")
+    ] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", "--x8", help="Average 8 flips and rotations: 8 times slower.")
+    ] = False,
+    exit_block: Annotated[
+        int | None, typer.Option("--exit-block", help="Stop after memory block m: faster.")
+    ] = None,
+    chroma: Annotated[
+        bool, typer.Option("--chroma", help="For --task jpeg: restore the chroma planes too.")
+    ] = False,
+    format: Annotated[  # noqa: A002 - the name of the option
+        str | None, typer.Option("--format", "-f", help="png, jpg, webp or tiff; else PNG.")
+    ] = None,
+    quality: Annotated[
+        int, typer.Option("--quality", min=1, max=100, help="Of JPEG and WebP outputs.")
+    ] = 95,
+    suffix: Annotated[
+        str, typer.Option("--suffix", help="Added to names; {ext} {task} {scale} are filled in.")
+    ] = "",
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite/--skip-existing", help="What to do with outputs that exist."),
+    ] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Look into sub-folders too.")
+    ] = False,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", help="Folder for before/after pictures.")
+    ] = None,
+    verify_tiles: Annotated[
+        bool, typer.Option("--verify-tiles", help="Report the largest tiled/whole difference.")
+    ] = False,
+    provenance: Annotated[
+        bool,
+        typer.Option(
+            "--provenance/--no-provenance", help="Record in the output how it was made."
+        ),
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and what it would take.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")
+    ] = False,
+) -> None:
+    """Restore pictures: enlarge them, remove noise, or remove JPEG damage.
+
+    memnet restore --task sr --scale 3 in/ out/
+    """
+    if len(paths) < 2:
+        raise UsageError(f"Only '{paths[0]}' was given: expected INPUT... and last an OUTPUT.")
+    if fp32 and precision not in {"auto", "fp32"}:
+        raise UsageError(f"--fp32 and --precision {precision} contradict each other: give one.")
+    options = RuntimeOptions(
+        device, "fp32" if fp32 else precision, parse_tile(tile), tile_overlap, tta, exit_block
+    )
+    report = Report(json, quiet, to_stdout=paths[-1] == STREAM)
+    if report.json and report.to_stdout:
+        raise UsageError("--json and the output '-' both want standard output: give one.")
+    tasks = _tasks(task, scale, chroma)
+    naming = Naming(format, suffix, task, scale)
+    jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming)
+    files = {name: find_weights(weights, model=model, task=name) for name in tasks}
+    for name, file in files.items():
+        check_purpose(file, name, exit_block)
+
+    from memnet_cli.restoration.folder import Settings
+
+    settings = Settings(
+        task, scale, chroma, quality, overwrite, provenance, compare, verify_tiles
+    )
+    restorers = _load(files, options)
+    if dry_run:
+        _show_plan(jobs, settings, restorers, report)
+        return
+    _run(jobs, settings, restorers, report)
+
+
+def _tasks(task: str, scale: float | None, chroma: bool) -> tuple[str, ...]:
+    """Return the tasks that may be needed, with the options checked against them."""
+    if task == AUTO:
+        if scale is not None:
+            raise UsageError("--scale goes with --task sr: give --task sr to enlarge.")
+        return ("jpeg", "denoise")
+    if task not in TASKS:
+        raise UsageError(
+            f"There is no task '{task}': expected {', '.join(TASKS)} or {AUTO}."
+        )
+    get_task(task).check_options(scale, chroma)
+    return (task,)
+
+
+def _load(files: Mapping[str, Path], options: RuntimeOptions) -> dict[str, Restorer]:
+    from memnet_cli.restoration.restorer import Restorer
+
+    return {name: Restorer.from_file(file, get_task(name), options) for name, file in files.items()}
+
+
+def _run(
+    jobs: Sequence[Job], settings: Settings, restorers: Mapping[str, Restorer], report: Report
+) -> None:
+    from memnet_cli.restoration.folder import restore_folder
+
+    outcomes: list[Outcome] = []
+    start = time.perf_counter()
+    interrupted = False
+    try:
+        with picture_progress(hidden=report.json or report.quiet) as progress:
+            bar = progress.add_task("Restoring", total=len(jobs), pixels=0)
+            pixels = 0
+            for outcome in restore_folder(jobs, settings, restorers):
+                outcomes.append(outcome)
+                width, height = outcome.size or (0, 0)
+                pixels += width * height
+                progress.update(bar, advance=1, pixels=pixels)
+                _tell(outcome, settings, report)
+    except KeyboardInterrupt:
+        interrupted = True
+    seconds = time.perf_counter() - start
+    if report.json:
+        print_json(_document(outcomes, restorers, seconds, interrupted))
+    elif not report.quiet:
+        _summarise(outcomes, settings, restorers, seconds, report)
+    if interrupted:
+        left = len(jobs) - len(outcomes)
+        print_error(f"Stopped by Ctrl-C: {left} of {len(jobs)} pictures were not done.")
+        raise typer.Exit(_INTERRUPTED)
+    if any(outcome.status == "failed" for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _tell(outcome: Outcome, settings: Settings, report: Report) -> None:
+    """Say at once what a user must know about one picture."""
+    if outcome.error is not None:
+        print_error(outcome.error)
+    elif not report.quiet and not report.json and outcome.status != "skipped":
+        notes = list(outcome.notes)
+        if outcome.tile_difference is not None:
+            notes.append(f"tiled against whole: {outcome.tile_difference * 255:.4f}/255")
+        if notes:
+            err.print(f"{outcome.job.name}: {'; '.join(notes)}", markup=False)
+
+
+def _summarise(
+    outcomes: Sequence[Outcome],
+    settings: Settings,
+    restorers: Mapping[str, Restorer],
+    seconds: float,
+    report: Report,
+) -> None:
+    counts = Counter(outcome.status for outcome in outcomes)
+    done = [outcome.size for outcome in outcomes if outcome.status == "restored" and outcome.size]
+    pixels = sum(width * height for width, height in done)
+    restorer = next(iter(restorers.values()))
+    parts = [
+        ", ".join(f"{number} {status}" for status, number in counts.items()),
+        f"{seconds:.1f} s",
+        f"{pixels / 1e6 / seconds:.2f} MP/s",
+        f"device {restorer.engine.runtime}",
+        "weights " + ", ".join(item.weights.stem for item in restorers.values()),
+    ]
+    if settings.scale is not None:
+        trained = restorer.trained_scale(settings.scale)
+        if trained != settings.scale:
+            parts.append(
+                f"scale {settings.scale:g} made at x{trained} and resized bicubically"
+            )
+    (err if report.to_stdout else out).print(" · ".join(parts), markup=False)
+    if counts["skipped"] and not counts["restored"]:
+        print_warning("Every output exists already: give --overwrite to make them again.")
+
+
+def _document(
+    outcomes: Sequence[Outcome],
+    restorers: Mapping[str, Restorer],
+    seconds: float,
+    interrupted: bool,
+) -> dict[str, object]:
+    restorer = next(iter(restorers.values()))
+    return {
+        "device": str(restorer.engine.runtime.device),
+        "precision": restorer.engine.runtime.precision,
+        "weights": {
+            task: {"name": item.weights.stem, "sha256": item.weights_hash}
+            for task, item in restorers.items()
+        },
+        "seconds": round(seconds, 3),
+        "interrupted": interrupted,
+        "counts": dict(Counter(outcome.status for outcome in outcomes)),
+        "files": [_entry(outcome) for outcome in outcomes],
+    }
+
+
+def _entry(outcome: Outcome) -> dict[str, object]:
+    job = outcome.job
+    return {
+        "input": STREAM if job.source is None else str(job.source),
+        "output": STREAM if job.target is None else str(job.target),
+        "status": outcome.status,
+        "task": outcome.task,
+        "seconds": round(outcome.seconds, 3),
+        "size": outcome.size,
+        "bytes": outcome.bytes,
+        "notes": outcome.notes,
+        "tile_difference": outcome.tile_difference,
+        "error": outcome.error,
+    }
+
+
+def _show_plan(
+    jobs: Sequence[Job], settings: Settings, restorers: Mapping[str, Restorer], report: Report
+) -> None:
+    from memnet_cli.restoration.forecast import forecast
+
+    plan = forecast(jobs, settings, restorers)
+    if report.json:
+        print_json(plan.document())
+        return
+    for line in plan.lines():
+        (err if report.to_stdout else out).print(line, markup=False)

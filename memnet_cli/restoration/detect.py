@@ -1,0 +1,101 @@
+"""What is wrong with a picture: which of denoise and jpeg it needs, judged from the file itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from memnet_cli.imaging.images import Picture
+
+#: The standard luminance table of the JPEG standard (ITU-T T.81, table K.1), row by row.
+_STANDARD_LUMA = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ],
+    dtype=np.float64,
+).ravel()
+
+#: Below this quality blocks are visible; above it a JPEG counts as clean of them.
+_VISIBLE_BLOCKS = 60
+#: Noise below this is not seen and is within what the estimate makes of fine texture.
+_VISIBLE_NOISE = 6.0
+_TRAINED_SIGMA = (5.0, 75.0)
+_TRAINED_QUALITY = (5, 40)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Which task a picture needs and why.
+
+    Attributes:
+        task: "denoise", "jpeg", or None where nothing is to be repaired.
+        reason: one clause for the user.
+        warning: what to beware of, or None.
+    """
+
+    task: str | None
+    reason: str
+    warning: str | None = None
+
+
+def jpeg_quality(table: tuple[int, ...]) -> int:
+    """Estimate libjpeg's quality factor, 1 to 100, from a luma quantisation table (row-major).
+
+    The inverse of libjpeg's ``jpeg_quality_scaling``, by least absolute error over all qualities,
+    so that tables of other encoders get the nearest one.
+    """
+    qualities = np.arange(1, 101)
+    percent = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
+    tables = np.clip((_STANDARD_LUMA[None] * percent[:, None] + 50) // 100, 1, 255)
+    return int(qualities[np.abs(tables - np.asarray(table)[None]).sum(axis=1).argmin()])
+
+
+def noise_sigma(picture: Picture) -> float:
+    """Estimate the noise level sigma on the scale 0 to 255, the mean over the channels.
+
+    Donoho's wavelet estimator (scikit-image); pictures smaller than 16 pixels give 0.
+    """
+    from skimage.restoration import estimate_sigma
+
+    if min(picture.height, picture.width) < 16:
+        return 0.0
+    sigma = float(estimate_sigma(picture.pixels, channel_axis=2, average_sigmas=True)) * 255.0
+    return sigma if np.isfinite(sigma) else 0.0
+
+
+def diagnose(picture: Picture) -> Diagnosis:
+    """Choose denoise or jpeg for a picture as it is, from its JPEG tables and its noise."""
+    tables = picture.source.jpeg_tables
+    quality = jpeg_quality(tables[0]) if tables else None
+    sigma = noise_sigma(picture)
+    if quality is not None and quality <= _VISIBLE_BLOCKS:
+        low, high = _TRAINED_QUALITY
+        return Diagnosis(
+            "jpeg",
+            f"JPEG of quality about {quality}",
+            None
+            if low <= quality <= high
+            else f"quality {quality} is outside of {low} to {high}, which the weights were "
+            "trained on",
+        )
+    if sigma >= _VISIBLE_NOISE:
+        low, high = _TRAINED_SIGMA
+        return Diagnosis(
+            "denoise",
+            f"noise of sigma about {sigma:.0f}",
+            None
+            if low <= sigma <= high
+            else f"sigma {sigma:.0f} is outside of {low:.0f} to {high:.0f}, which the weights "
+            "were trained on",
+        )
+    what = f"noise of sigma about {sigma:.0f}"
+    what += f" and JPEG quality about {quality}" if quality is not None else ""
+    return Diagnosis(None, f"no visible damage ({what}): left as it is")

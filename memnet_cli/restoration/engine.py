@@ -1,0 +1,228 @@
+"""Planes in, planes out: tiles, batches, precision and what to do when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from memnet_cli.config import TileSize
+from memnet_cli.errors import DeviceError, ImageError, UsageError
+from memnet_cli.models.base import RestorationModel
+from memnet_cli.restoration import memory
+from memnet_cli.restoration.devices import Runtime
+from memnet_cli.restoration.tiling import Tile, plan_tiles
+
+Plane = NDArray[np.float32]
+
+#: Tiles are joined into one batch up to this many pixels: enough to fill the device's units.
+_BATCH_PIXELS = {"cpu": 1 << 15, "cuda": 1 << 22, "mps": 1 << 20}
+_CHECK_BLOCK = 32
+_DARK, _LIT, _SHIFT = 0.01, 0.15, 0.20
+NOT_FINITE = "not finite"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """One restored plane and what had to be done for it beyond the usual."""
+
+    plane: Plane
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A model on its device, and how pictures are cut for it.
+
+    Attributes:
+        model: in eval mode, on ``runtime.device``.
+        runtime: device and precision.
+        tile: side of the tiles, "auto" or "off".
+        overlap: context around every tile, pixels.
+        tta: average over the 8 flips and rotations.
+        exit_block: stop after this memory block, or None.
+        bytes_per_pixel: the model's memory need in this precision.
+    """
+
+    model: RestorationModel
+    runtime: Runtime
+    tile: TileSize
+    overlap: int
+    tta: bool
+    exit_block: int | None
+    bytes_per_pixel: float
+
+    def tile_side(self, height: int, width: int) -> int:
+        """Return the side of the tiles for a (height, width) plane; its longer side if whole."""
+        whole = max(height, width)
+        if self.tile == "off":
+            return whole
+        if isinstance(self.tile, int):
+            return self.tile
+        side = memory.largest_tile(self.bytes_per_pixel, self.runtime.device, self.overlap)
+        return whole if height * width <= side * side else side
+
+    def restore(self, planes: Sequence[Plane]) -> list[Restored]:
+        """Restore (H, W) float32 planes of any sizes; range [0, 1] in, not clipped out.
+
+        Tiles of equal size are run as batches, also across planes. On an out-of-memory error the
+        tile is halved. A plane that comes back not finite, black or shifted is done once more in
+        float32.
+
+        Raises:
+            DeviceError: if even the smallest tile does not fit into memory.
+            ImageError: if a plane is not finite in float32 either.
+        """
+        restored = self._restore_until_it_fits(planes, self.runtime)
+        faults = [fault(a, b.plane) for a, b in zip(planes, restored, strict=True)]
+        for index, found in enumerate(faults):
+            if found:
+                restored[index] = self._redo(planes[index], restored[index], found)
+        return restored
+
+    def _redo(self, degraded: Plane, first: Restored, found: str) -> Restored:
+        if self.runtime.precision == "fp32":
+            if found == NOT_FINITE:
+                raise ImageError(
+                    "The restored picture is not finite in float32: the weights do not fit it."
+                )
+            return Restored(first.plane, (*first.notes, f"result is {found}"))
+        exact = Runtime(self.runtime.device, "fp32")
+        again = self._restore_until_it_fits([degraded], exact)[0]
+        left = fault(degraded, again.plane)
+        if left == NOT_FINITE:
+            raise ImageError(
+                f"The restored picture is not finite in {self.runtime.precision} and in float32."
+            )
+        note = f"result in {self.runtime.precision} was {found}: done again in float32"
+        return Restored(again.plane, (*again.notes, note, *([f"result is {left}"] if left else [])))
+
+    def _restore_until_it_fits(self, planes: Sequence[Plane], runtime: Runtime) -> list[Restored]:
+        sides = [self.tile_side(*plane.shape) for plane in planes]
+        notes: tuple[str, ...] = ()
+        while True:
+            try:
+                tiles = [
+                    plan_tiles(*plane.shape, side, self.overlap)
+                    for plane, side in zip(planes, sides, strict=True)
+                ]
+                return [Restored(plane, notes) for plane in self._run(planes, tiles, runtime)]
+            except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+            largest = max(sides)
+            halved = largest // 2
+            if halved <= 2 * self.overlap:
+                raise DeviceError(
+                    f"Not enough memory on {runtime.device} even for a tile of {largest} pixels: "
+                    "give a smaller --tile-overlap, or --device cpu."
+                )
+            sides = [min(side, halved) for side in sides]
+            notes = (f"out of memory: tile halved to {halved}",)
+            if runtime.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _run(
+        self, planes: Sequence[Plane], tiles: Sequence[Sequence[Tile]], runtime: Runtime
+    ) -> list[Plane]:
+        results = [np.empty_like(plane) for plane in planes]
+        for batch in self._batches(tiles):
+            windows = np.stack([planes[index][tile.window] for index, tile in batch])
+            for (index, tile), output in zip(batch, self._forward(windows, runtime), strict=True):
+                results[index][tile.kept] = output[tile.kept_in_window]
+        return results
+
+    def _batches(
+        self, tiles: Sequence[Sequence[Tile]]
+    ) -> Iterator[list[tuple[int, Tile]]]:
+        """Yield batches of (plane index, tile), each of one window size."""
+        flat = [(index, tile) for index, of_plane in enumerate(tiles) for tile in of_plane]
+        flat.sort(key=lambda item: item[1].shape)
+        for (height, width), group in groupby(flat, key=lambda item: item[1].shape):
+            members = list(group)
+            limit = _BATCH_PIXELS[self.runtime.device.type]
+            size = max(1, limit // (height * width))
+            for start in range(0, len(members), size):
+                yield members[start : start + size]
+
+    @torch.inference_mode()
+    def _forward(self, windows: NDArray[np.float32], runtime: Runtime) -> NDArray[np.float32]:
+        """Run (N, H, W) windows through the model; float32 in and out, in host memory."""
+        batch = torch.from_numpy(windows).unsqueeze(1).to(runtime.device)
+        with _autocast(runtime):
+            output = _self_ensemble(self._model, batch) if self.tta else self._model(batch)
+        result: NDArray[np.float32] = output.squeeze(1).float().cpu().numpy()
+        return result
+
+    def _model(self, batch: torch.Tensor) -> torch.Tensor:
+        if self.exit_block is None:
+            output: torch.Tensor = self.model(batch)
+            return output
+        from memnet_cli.models.memnet import MemNet
+
+        if not isinstance(self.model, MemNet):
+            raise UsageError("--exit-block works with multi-supervised MemNet weights only.")
+        return self.model(batch, exit_block=self.exit_block)
+
+
+def _autocast(runtime: Runtime) -> AbstractContextManager[object]:
+    if runtime.precision == "fp32":
+        return nullcontext()
+    return torch.autocast(runtime.device.type, dtype=runtime.dtype)
+
+
+def _self_ensemble(
+    model: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor
+) -> torch.Tensor:
+    """Average over the 8 flips and rotations of (N, 1, H, W), each undone after the model.
+
+    Timofte et al., CVPR 2016, section 3.5; the "multi-view testing" of the RED-Net paper.
+    """
+    total = torch.zeros_like(batch)
+    for quarter in range(4):
+        for flipped in (False, True):
+            turned = torch.rot90(batch, quarter, (2, 3))
+            view = turned.flip(3) if flipped else turned
+            output = model(view.contiguous()).float()
+            output = output.flip(3) if flipped else output
+            total += torch.rot90(output, -quarter, (2, 3))
+    return total / 8
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether the error means that an allocation failed, on any device."""
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        sign in text for sign in ("out of memory", "can't allocate memory", "could not create a memory")
+    )
+
+
+def fault(degraded: Plane, restored: Plane) -> str | None:
+    """Name what is wrong with a restored plane as a whole, or None.
+
+    No repair moves the mean over 32x32 pixels by much: a block that goes black or shifts by more
+    than 0.2 is a failure of arithmetic. Planes smaller than a block are only checked to be finite.
+    """
+    if not np.isfinite(restored).all():
+        return NOT_FINITE
+    if min(degraded.shape) < _CHECK_BLOCK:
+        return None
+    before, after = _block_means(degraded), _block_means(restored)
+    if bool(((after < _DARK) & (before > _LIT)).any()):
+        return "black where the input is not"
+    if float(np.abs(after - before).max()) > _SHIFT:
+        return "shifted in brightness or colour"
+    return None
+
+
+def _block_means(plane: Plane) -> NDArray[np.float64]:
+    height, width = (side // _CHECK_BLOCK for side in plane.shape)
+    blocks = plane[: height * _CHECK_BLOCK, : width * _CHECK_BLOCK]
+    shape = (height, _CHECK_BLOCK, width, _CHECK_BLOCK)
+    means: NDArray[np.float64] = blocks.reshape(shape).mean(axis=(1, 3), dtype=np.float64)
+    return means

@@ -1,0 +1,147 @@
+"""What a run would take: tile, memory, time and disk, before anything is restored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from memnet_cli.errors import ImageError
+from memnet_cli.imaging.images import picture_size
+from memnet_cli.restoration.folder import Settings
+from memnet_cli.restoration.jobs import Job
+from memnet_cli.restoration.restorer import Restorer
+
+_TRIAL_SIDE = 96
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One picture as it would be done.
+
+    Attributes:
+        job: input and output.
+        action: "restore", "skip" (the output exists), or why it cannot be done.
+        size: (width, height) of the output, or None.
+        tile: side of the tiles in pixels, or None for the whole picture at once.
+        memory: bytes on the device.
+        seconds: predicted.
+        disk: bytes that the output takes at most (uncompressed).
+    """
+
+    job: Job
+    action: str
+    size: tuple[int, int] | None = None
+    tile: int | None = None
+    memory: int = 0
+    seconds: float = 0.0
+    disk: int = 0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The whole plan."""
+
+    files: tuple[PlannedFile, ...]
+    runtime: str
+    seconds_per_megapixel: float
+
+    def lines(self) -> list[str]:
+        """Return the plan for a reader, one line a picture and a total."""
+        lines = [_line(file) for file in self.files]
+        work = [file for file in self.files if file.action == "restore"]
+        memory = max((file.memory for file in work), default=0)
+        lines.append(
+            f"{len(work)} of {len(self.files)} pictures to restore on {self.runtime}: about "
+            f"{sum(file.seconds for file in work):.0f} s, {memory / 1e6:.0f} MB of memory, "
+            f"at most {sum(file.disk for file in work) / 1e6:.1f} MB on disk. "
+            "Nothing was written."
+        )
+        return lines
+
+    def document(self) -> dict[str, object]:
+        """Return the plan as a JSON document."""
+        return {
+            "runtime": self.runtime,
+            "seconds_per_megapixel": self.seconds_per_megapixel,
+            "files": [
+                {
+                    "input": file.job.name,
+                    "output": None if file.job.target is None else str(file.job.target),
+                    "action": file.action,
+                    "size": file.size,
+                    "tile": file.tile,
+                    "memory_bytes": file.memory,
+                    "seconds": file.seconds,
+                    "disk_bytes_at_most": file.disk,
+                }
+                for file in self.files
+            ],
+        }
+
+
+def _line(file: PlannedFile) -> str:
+    target = file.job.target or "standard output"
+    if file.size is None:
+        return f"{file.job.name}: {file.action}"
+    tile = "whole" if file.tile is None else f"tiles of {file.tile}"
+    return (
+        f"{file.job.name} -> {target}: {file.size[0]}x{file.size[1]}, {tile}, "
+        f"{file.seconds:.1f} s, {file.memory / 1e6:.0f} MB"
+    )
+
+
+def forecast(
+    jobs: Sequence[Job], settings: Settings, restorers: Mapping[str, Restorer]
+) -> Forecast:
+    """Predict a run. The speed is measured on one small plane; no picture is decoded."""
+    restorer = next(iter(restorers.values()))
+    speed = _seconds_per_pixel(restorer)
+    files = tuple(_plan(job, settings, restorer, speed) for job in jobs)
+    return Forecast(files, str(restorer.engine.runtime), speed * 1e6)
+
+
+def _seconds_per_pixel(restorer: Restorer) -> float:
+    plane = np.zeros((_TRIAL_SIDE, _TRIAL_SIDE), dtype=np.float32)
+    restorer.restore_plane(plane)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        restorer.restore_plane(plane)
+        times.append(time.perf_counter() - start)
+    return sorted(times)[1] / plane.size
+
+
+def _plan(job: Job, settings: Settings, restorer: Restorer, speed: float) -> PlannedFile:
+    if job.target is not None and job.target.exists() and not settings.overwrite:
+        return PlannedFile(job, "skip: the output exists")
+    if job.source is None:
+        return PlannedFile(job, "restore: its size is known once it is read")
+    try:
+        size = picture_size(job.source)
+    except ImageError as error:
+        return PlannedFile(job, f"cannot be done: {error}")
+    factor = settings.scale or 1.0
+    width, height = round(size.width * factor), round(size.height * factor)
+    engine = restorer.engine
+    trained = restorer.trained_scale(settings.scale)
+    inner_height, inner_width = size.height * trained, size.width * trained
+    side = engine.tile_side(inner_height, inner_width)
+    whole = side >= max(inner_height, inner_width)
+    seen = inner_height * inner_width if whole else side * side
+    in_colour = size.channels >= 3 and (restorer.task.restores == "channels" or settings.chroma)
+    planes = 3 if in_colour else 1
+    covered = inner_height * inner_width
+    if not whole:
+        covered = round(covered * (side / max(1, side - 2 * engine.overlap)) ** 2)
+    return PlannedFile(
+        job,
+        "restore",
+        size=(width, height),
+        tile=None if whole else side,
+        memory=round(seen * engine.bytes_per_pixel),
+        seconds=covered * planes * speed * (8 if engine.tta else 1),
+        disk=width * height * size.channels * size.bit_depth // 8,
+    )

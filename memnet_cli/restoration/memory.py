@@ -1,0 +1,89 @@
+"""How much memory a model needs per pixel, and how large a tile fits."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from memnet_cli.models.base import RestorationModel
+
+_PROBE_SIDE = 64
+#: Of the memory that is free now; the rest is for the pictures and for other programs.
+_SHARE_OF_FREE = 0.5
+#: Scratch of the convolution library on top of the tensors that torch knows of.
+_SCRATCH = 1.4
+#: A tile that is larger gains nothing on any device and delays the first progress.
+_MAX_TILE_PIXELS = 4096 * 4096
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Counts the bytes of all tensors that are alive while a model runs on the meta device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = 0
+        self.peak = 0
+        self._seen: set[int] = set()
+
+    def _release(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self.live -= size
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if not isinstance(tensor, torch.Tensor):
+                continue
+            storage = tensor.untyped_storage()
+            key, size = storage._cdata, storage.nbytes()
+            if key not in self._seen:
+                self._seen.add(key)
+                self.live += size
+                self.peak = max(self.peak, self.live)
+                weakref.finalize(storage, self._release, key, size)
+        return result
+
+
+def peak_bytes_per_pixel(model: RestorationModel, dtype: torch.dtype) -> float:
+    """Return the most bytes that the model's tensors take at once, per pixel of its input.
+
+    Counted on a shadow of the model on the meta device: nothing is computed or allocated.
+    """
+    from memnet_cli.models import build_model
+
+    with torch.device("meta"):
+        shadow = build_model(model.config).to(dtype).eval()
+        plane = torch.empty(1, 1, _PROBE_SIDE, _PROBE_SIDE, dtype=dtype)
+    with torch.inference_mode(), _LiveBytes() as counter:
+        shadow(plane)
+    return counter.peak / _PROBE_SIDE**2
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return the memory that is free on the device now."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(psutil.virtual_memory().available)
+
+
+def largest_tile(bytes_per_pixel: float, device: torch.device, overlap: int) -> int:
+    """Return the side of the largest square tile that fits into the free memory.
+
+    At least a few pixels more than twice the ``overlap``, whatever the memory.
+    """
+    pixels = free_bytes(device) * _SHARE_OF_FREE / (bytes_per_pixel * _SCRATCH)
+    side = math.isqrt(int(min(pixels, _MAX_TILE_PIXELS)))
+    return max(side // 16 * 16, 2 * overlap + 32)

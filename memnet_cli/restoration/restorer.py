@@ -1,0 +1,225 @@
+"""The public way to restore pictures from Python: weights, device and precision as one callable."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from memnet_cli import __version__
+from memnet_cli.checkpoints import WeightsInfo, check_purpose, load_weights
+from memnet_cli.config import RuntimeOptions, TileSize
+from memnet_cli.imaging.images import (
+    Picture,
+    picture_from_array,
+    picture_from_pil,
+    picture_to_array,
+    picture_to_pil,
+)
+from memnet_cli.restoration.devices import resolve_runtime
+from memnet_cli.restoration.engine import Engine, Plane
+from memnet_cli.restoration.memory import peak_bytes_per_pixel
+from memnet_cli.restoration.planes import merge, split
+from memnet_cli.stores.weights import find_weights
+from memnet_cli.tasks import Task, get_task
+
+ImageOrArray = TypeVar("ImageOrArray", Image.Image, NDArray[np.generic])
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """One restored picture, and what the user should know about how it was made."""
+
+    picture: Picture
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """A model with its weights on a device, restoring one task.
+
+    Made by :meth:`load`. Calling it restores a picture; the same weights give the same result
+    from Python as from ``memnet restore``.
+
+    Attributes:
+        task: what it repairs.
+        info: what the weights file says about itself.
+        weights: the file.
+        weights_hash: first 12 hex digits of the file's sha256.
+        engine: model, device, precision, tiles.
+    """
+
+    task: Task
+    info: WeightsInfo
+    weights: Path
+    weights_hash: str
+    engine: Engine
+
+    @classmethod
+    def load(
+        cls,
+        model: str = "memnet",
+        *,
+        task: str,
+        weights: str | Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: TileSize = "auto",
+        tile_overlap: int | None = None,
+        tta: bool = False,
+        exit_block: int | None = None,
+    ) -> Restorer:
+        """Load weights and put the model on its device.
+
+        Args:
+            model: "memnet", "rednet", "nlrn", or the name of weights (see ``memnet models``).
+            task: "sr", "denoise" or "jpeg".
+            weights: a name or a file; None takes the default weights of the model for the task.
+            device: auto, cpu, cuda, cuda:N or mps.
+            precision: auto, fp32, bf16 or fp16.
+            tile: side of the tiles in pixels, "auto" or "off".
+            tile_overlap: context around every tile in pixels; None takes the model's own.
+            tta: average over the 8 flips and rotations: slower, a little better.
+            exit_block: stop after this memory block (multi-supervised MemNet): faster.
+
+        Raises:
+            UsageError: for an unknown task, device name, precision or an impossible option.
+            WeightsError: for weights that are missing, damaged or made for another task.
+            DeviceError: for a device that is not there.
+        """
+        options = RuntimeOptions(device, precision, tile, tile_overlap, tta, exit_block)
+        chosen = get_task(task)
+        path = find_weights(None if weights is None else str(weights), model=model, task=task)
+        return cls.from_file(path, chosen, options)
+
+    @classmethod
+    def from_file(cls, path: Path, task: Task, options: RuntimeOptions) -> Restorer:
+        """Load the weights file at ``path`` for ``task``; see :meth:`load` for what is raised."""
+        check_purpose(path, task.name, options.exit_block)
+        module, info = load_weights(path)
+        runtime = resolve_runtime(options.device, options.precision)
+        bytes_per_pixel = peak_bytes_per_pixel(module, runtime.dtype)
+        channels_last = torch.channels_last
+        engine = Engine(
+            model=module.to(runtime.device, memory_format=channels_last),  # type: ignore[call-overload]
+            runtime=runtime,
+            tile=options.tile,
+            overlap=module.halo if options.tile_overlap is None else options.tile_overlap,
+            tta=options.tta,
+            exit_block=options.exit_block,
+            bytes_per_pixel=bytes_per_pixel,
+        )
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return cls(task, info, path, digest[:12], engine)
+
+    def __call__(
+        self, image: ImageOrArray, *, scale: float | None = None, chroma: bool = False
+    ) -> ImageOrArray:
+        """Restore one picture and return the same kind of object.
+
+        Args:
+            image: a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8,
+                uint16 or float in [0, 1]; alpha is kept. The result has the same dtype and number
+                of channels.
+            scale: for task "sr" the enlargement; needed there, and an error elsewhere.
+            chroma: for task "jpeg" restore Cb and Cr too.
+
+        Raises:
+            UsageError: for a scale or option that does not go with the task.
+            ImageError: for an array that is no picture.
+        """
+        if isinstance(image, Image.Image):
+            picture = picture_from_pil(image)
+            return picture_to_pil(self.restore([picture], scale=scale, chroma=chroma)[0].picture)
+        picture = picture_from_array(image)
+        restored = self.restore([picture], scale=scale, chroma=chroma)[0].picture
+        array = picture_to_array(restored, image.dtype)
+        return array[:, :, 0] if image.ndim == 2 else array
+
+    def restore(
+        self, pictures: Sequence[Picture], *, scale: float | None = None, chroma: bool = False
+    ) -> list[Restoration]:
+        """Restore pictures of any sizes together; tiles of equal size share a batch.
+
+        Raises:
+            UsageError: for a scale or option that does not go with the task.
+            ImageError: if a result is not finite in float32 either.
+            DeviceError: if memory does not suffice for the smallest tile.
+        """
+        self.task.check_options(scale, chroma)
+        trained = self.trained_scale(scale)
+        parts = [split(p, self.task, scale=trained, chroma=chroma) for p in pictures]
+        planes = [plane for part in parts for plane in part.planes]
+        restored = iter(self.engine.restore(planes))
+        results = []
+        for picture, part in zip(pictures, parts, strict=True):
+            own = [next(restored) for _ in part.channels]
+            shape = _scaled_shape(picture, scale)
+            merged = merge(part, tuple(item.plane for item in own), shape)
+            notes = {note: None for item in own for note in item.notes}
+            results.append(Restoration(merged, tuple(notes)))
+        return results
+
+    def trained_scale(self, scale: float | None) -> int:
+        """Return the scale that the model runs at: the trained one nearest to ``scale``.
+
+        The larger of two that are equally near; 1 for tasks that do not enlarge.
+        """
+        if scale is None:
+            return 1
+        levels = self.info.levels or self.task.levels
+        return min(sorted(levels, reverse=True), key=lambda level: abs(level - scale))
+
+    def restore_plane(self, degraded: Plane) -> Plane:
+        """Restore one (H, W) float32 plane in [0, 1], for sr already enlarged; not clipped.
+
+        What the benchmark measures: the model and nothing around it.
+        """
+        return self.engine.restore([np.asarray(degraded, dtype=np.float32)])[0].plane
+
+    def verify_tiles(self, picture: Picture, *, scale: float | None, chroma: bool) -> float:
+        """Return the largest difference, over pixels and channels, of tiled against whole.
+
+        In [0, 1]. Where the tile would hold the whole picture, half of its longer side is taken.
+        """
+        side = self.engine.tile_side(*_scaled_shape(picture, scale))
+        longer = max(_scaled_shape(picture, scale))
+        if side >= longer:
+            side = max(longer // 2 + self.engine.overlap, 2 * self.engine.overlap + 16)
+        results = [
+            replace(self, engine=replace(self.engine, tile=tile))
+            .restore([picture], scale=scale, chroma=chroma)[0]
+            .picture.pixels
+            for tile in (side, "off")
+        ]
+        return float(np.abs(results[0] - results[1]).max())
+
+    def provenance(self, *, scale: float | None = None, chroma: bool = False) -> dict[str, str]:
+        """Return how a picture was made, as it is recorded in the output's metadata."""
+        engine = self.engine
+        options = {
+            "scale": None if scale is None else f"{scale:g}",
+            "chroma": "yes" if chroma else None,
+            "tta": "yes" if engine.tta else None,
+            "exit-block": engine.exit_block,
+            "precision": engine.runtime.precision,
+        }
+        return {
+            "Software": f"memnet {__version__}",
+            "memnet:task": self.task.name,
+            "memnet:model": self.info.model,
+            "memnet:weights": f"{self.weights.stem} sha256:{self.weights_hash}",
+            "memnet:options": " ".join(f"{key}={value}" for key, value in options.items() if value),
+        }
+
+
+def _scaled_shape(picture: Picture, scale: float | None) -> tuple[int, int]:
+    factor = scale or 1.0
+    return max(1, round(picture.height * factor)), max(1, round(picture.width * factor))

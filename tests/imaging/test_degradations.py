@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from memnet_cli.imaging import degradations
+
+
+def test_noise_has_the_sigma_and_is_neither_clipped_nor_quantised() -> None:
+    clean = np.zeros((400, 400))
+    noisy = degradations.add_gaussian_noise(clean, 50, np.random.default_rng(1))
+    # standard error of a standard deviation from n samples: sigma / sqrt(2 n)
+    assert abs(noisy.std() * 255 - 50) < 4 * 50 / np.sqrt(2 * clean.size)
+    assert abs(noisy.mean() * 255) < 4 * 50 / np.sqrt(clean.size)
+    assert noisy.min() < 0
+    assert np.unique(noisy).size == clean.size
+
+
+def test_noise_is_repeatable() -> None:
+    clean = np.full((3, 3), 0.5)
+    first, second = (
+        degradations.add_gaussian_noise(clean, 30, np.random.default_rng(7)) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_jpeg_is_what_a_decoder_sees(photograph: NDArray[np.uint8]) -> None:
+    grey = photograph[:64, :72, 1]
+    buffer = io.BytesIO()
+    Image.fromarray(grey, mode="L").save(buffer, "JPEG", quality=10)
+    expected = np.asarray(Image.open(buffer))
+    np.testing.assert_array_equal(degradations.jpeg_compress(grey, 10), expected)
+
+
+def test_bicubic_degrade_loses_only_detail(photograph: NDArray[np.uint8]) -> None:
+    clean = photograph[:240, :240, 1] / 255.0
+    degraded = degradations.bicubic_degrade(clean, 3)
+    assert degraded.shape == clean.shape
+    assert abs(degraded.mean() - clean.mean()) < 1e-3
+    assert 1e-4 < np.mean((degraded - clean) ** 2) < 1e-2
+
+
+def test_crop_to_multiple() -> None:
+    assert degradations.crop_to_multiple(np.zeros((10, 11, 3)), 4).shape == (8, 8, 3)
