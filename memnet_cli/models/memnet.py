@@ -1,0 +1,257 @@
+"""MemNet, the persistent memory network (Tai et al., ICCV 2017; papers/memnet.txt).
+
+Names of modules are the names in weights files; see docs/weights.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from memnet_cli.errors import UsageError
+from memnet_cli.models.base import RestorationModel
+from memnet_cli.models.configs import MemNetConfig
+from memnet_cli.models.layers import BatchNorm
+
+
+class RecursiveUnit(nn.Module):
+    """One residual unit, applied R times: convolutions shared, normalisations not (eq. 5 to 7)."""
+
+    def __init__(self, width: int, recursions: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm1 = nn.ModuleList(BatchNorm(width) for _ in range(recursions))
+        self.norm2 = nn.ModuleList(BatchNorm(width) for _ in range(recursions))
+
+    def forward(self, state: Tensor) -> Iterator[Tensor]:
+        """Yield H^1, ..., H^R, each (N, width, H, W), as soon as it is known."""
+        for norm1, norm2 in zip(self.norm1, self.norm2, strict=True):
+            residual = self.conv1(torch.relu(norm1(state)))
+            state = state + self.conv2(torch.relu(norm2(residual)))
+            yield state
+
+
+class GateUnit(nn.Module):
+    """BN-ReLU and a 1x1 convolution over all memories (eq. 9).
+
+    The convolution is accumulated memory by memory over slices of its weight, so that the
+    memories are never concatenated and each can be dropped once it is added. BN works on every
+    channel alone, so the result is that of the concatenation.
+    """
+
+    def __init__(self, memories: int, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.norm = BatchNorm(memories * width)
+        self.conv = nn.Conv2d(memories * width, width, 1)
+
+    def add(self, total: Tensor | None, memory: Tensor, index: int) -> Tensor:
+        """Add memory number ``index`` to the gate's sum; the first one brings the bias."""
+        part = slice(index * self.width, (index + 1) * self.width)
+        norm = self.norm
+        assert norm.running_mean is not None and norm.running_var is not None
+        normed = F.batch_norm(
+            memory,
+            norm.running_mean[part],
+            norm.running_var[part],
+            norm.weight[part],
+            norm.bias[part],
+            training=norm.training,
+            momentum=norm.momentum or 0.0,
+            eps=norm.eps,
+        )
+        bias = self.conv.bias if total is None else None
+        product = F.conv2d(torch.relu(normed), self.conv.weight[:, part], bias)
+        return product if total is None else total + product
+
+
+class MemoryBlock(nn.Module):
+    """A recursive unit and a gate unit over long- and short-term memories (eq. 8 to 10)."""
+
+    def __init__(self, config: MemNetConfig, block: int) -> None:
+        super().__init__()
+        self.long_terms = config.long_terms(block)
+        self.every_recursion = config.short_term
+        self.recursion = RecursiveUnit(config.width, config.recursions)
+        self.gate = GateUnit(self.long_terms + config.short_terms, config.width)
+
+    def forward(self, earlier: Sequence[Tensor]) -> Tensor:
+        """Return B_m from [B_0, ..., B_{m-1}], each (N, width, H, W)."""
+        total: Tensor | None = None
+        for index in range(self.long_terms):
+            total = self.gate.add(total, earlier[index], index)
+        index, state = self.long_terms, earlier[-1]
+        for state in self.recursion(earlier[-1]):
+            if self.every_recursion:
+                total = self.gate.add(total, state, index)
+                index += 1
+        if not self.every_recursion:
+            total = self.gate.add(total, state, index)
+        assert total is not None
+        return total
+
+
+class FeatureNet(nn.Module):
+    """FENet, the first convolution (eq. 1), with BN-ReLU before it in the authors' release."""
+
+    def __init__(self, config: MemNetConfig) -> None:
+        super().__init__()
+        self.norm = BatchNorm(1) if config.preactivated_input else None
+        self.conv = nn.Conv2d(1, config.width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return B_0 (N, width, H, W)."""
+        features: Tensor = self.conv(x if self.norm is None else torch.relu(self.norm(x)))
+        return features
+
+
+class ReconstructionNet(nn.Module):
+    """ReconNet, one convolution for every block, each with its own BN (eq. 3 and 11)."""
+
+    def __init__(self, config: MemNetConfig) -> None:
+        super().__init__()
+        outputs = config.memory_blocks if config.multi_supervised else 1
+        self.norms = nn.ModuleList(BatchNorm(config.width) for _ in range(outputs))
+        self.conv = nn.Conv2d(config.width, 1, 3, padding=1)
+
+    def forward(self, memory: Tensor, output: int) -> Tensor:
+        """Return the residual (N, 1, H, W) that is added to the input."""
+        residual: Tensor = self.conv(torch.relu(self.norms[output](memory)))
+        return residual
+
+
+class MemNet(RestorationModel):
+    """MemNet with any M and R, basic or multi-supervised, and its ablations NL and NS.
+
+    The convolutions start from He et al.'s normal distribution, as in section 5.1.
+    """
+
+    #: Set by measurement: see docs/restore.md.
+    halo: ClassVar[int] = 32
+
+    def __init__(self, config: MemNetConfig) -> None:
+        super().__init__(config)
+        self.settings = config
+        self.feature = FeatureNet(config)
+        self.blocks = nn.ModuleList(
+            MemoryBlock(config, block) for block in range(config.memory_blocks)
+        )
+        self.reconstruction = ReconstructionNet(config)
+        if config.multi_supervised:
+            self.ensemble = nn.Parameter(
+                torch.full((config.memory_blocks,), 1.0 / config.memory_blocks)
+            )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+
+    def _memories(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield B_1, ..., B_M; earlier ones are kept only as long as a gate needs them."""
+        memories = [self.feature(x)]
+        for block in self.blocks:
+            memory = block(memories)
+            memories = [*memories, memory] if self.settings.long_term else [memory]
+            yield memory
+
+    def predictions(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return (y_1, ..., y_M, y) when multi-supervised (eq. 11), else (y,)."""
+        if not self.settings.multi_supervised:
+            return (self(x),)
+        single = tuple(
+            x + self.reconstruction(memory, block)
+            for block, memory in enumerate(self._memories(x))
+        )
+        final = sum((w * y for w, y in zip(self.ensemble, single, strict=True)), torch.zeros_like(x))
+        return (*single, final)
+
+    def forward(self, x: Tensor, exit_block: int | None = None) -> Tensor:
+        """Restore (N, 1, H, W).
+
+        Args:
+            x: degraded planes.
+            exit_block: stop after this memory block, counted from 1, and return its prediction
+                y_m instead of the weighted average.
+
+        Raises:
+            UsageError: for a block that is not there, or of a model that is not multi-supervised.
+        """
+        if exit_block is not None:
+            return self._exit(x, exit_block)
+        if not self.settings.multi_supervised:
+            *_, last = self._memories(x)
+            return x + self.reconstruction(last, 0)
+        restored = torch.zeros_like(x)
+        for block, memory in enumerate(self._memories(x)):
+            restored = restored + self.ensemble[block] * (x + self.reconstruction(memory, block))
+        return restored
+
+    def _exit(self, x: Tensor, exit_block: int) -> Tensor:
+        if not self.settings.multi_supervised:
+            raise UsageError("exit_block works with multi-supervised MemNet only.")
+        if not 1 <= exit_block <= self.settings.memory_blocks:
+            raise UsageError(
+                f"exit_block is {exit_block}: expected 1 to {self.settings.memory_blocks}."
+            )
+        for block, memory in enumerate(self._memories(x), start=1):
+            if block == exit_block:
+                return x + self.reconstruction(memory, block - 1)
+        raise AssertionError("unreachable: the block was checked above")
+
+
+def _insert_zero_columns(weight: Tensor, new: Tensor) -> Tensor:
+    """Put ``weight`` (out, in, 1, 1) at the start of the wider ``new``; the rest is zero."""
+    grown = torch.zeros_like(new)
+    grown[:, : weight.shape[1]] = weight
+    return grown
+
+
+@torch.no_grad()
+def grown(model: MemNet, recursions: int) -> MemNet:
+    """Return a model with more recursions that computes the same function.
+
+    A new recursion starts with the normalisations of the last one; it reaches the output through
+    the gate alone, and the gate starts with zero weight for it. Its gate BN is that of the last
+    short-term memory.
+
+    Raises:
+        UsageError: if ``recursions`` is fewer than the model has, or with the NS ablation, whose
+            gate sees the last recursion and nothing else.
+    """
+    old = model.settings
+    if recursions < old.recursions or not old.short_term:
+        raise UsageError(
+            f"Cannot grow from {old.recursions} to {recursions} recursions: expected more, and "
+            "gates that see every recursion."
+        )
+    bigger = MemNet(dataclasses.replace(old, recursions=recursions))
+    bigger.to(model.ensemble.device if old.multi_supervised else model.feature.conv.weight.device)
+    source, target = model.state_dict(), bigger.state_dict()
+    for name, tensor in target.items():
+        target[name] = _grown_tensor(name, tensor, source, old)
+    bigger.load_state_dict(target)
+    return bigger.train(model.training)
+
+
+def _grown_tensor(
+    name: str, tensor: Tensor, source: dict[str, Tensor], old: MemNetConfig
+) -> Tensor:
+    if name in source and source[name].shape == tensor.shape:
+        return source[name]
+    if name not in source:  # a normalisation of a new recursion: copy the last one's
+        parts = name.split(".")
+        parts[-2] = str(old.recursions - 1)
+        return source[".".join(parts)]
+    if name.endswith("gate.conv.weight"):
+        return _insert_zero_columns(source[name], tensor)
+    # gate BN: the new short-term memories stand last and start as copies of the last one
+    extra = (tensor.shape[0] - source[name].shape[0]) // old.width
+    last = source[name][-old.width :]
+    return torch.cat([source[name], *[last] * extra])
