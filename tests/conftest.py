@@ -6,9 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from memnet_cli.checkpoints import WeightsInfo, save_weights
+from memnet_cli.models import build_model, config_to_mapping
+from memnet_cli.models.configs import MemNetConfig
+
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
+_TINY = MemNetConfig(memory_blocks=2, recursions=1, width=4)
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +38,22 @@ def photograph() -> NDArray[np.uint8]:
 def rng() -> np.random.Generator:
     """Return a generator that is the same in every run."""
     return np.random.default_rng(20170807)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return one file of M2R1 weights a task: nearly the identity, cheap, not trained."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    model = build_model(_TINY).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.startswith("reconstruction.conv"):
+                parameter.mul_(0.02)
+    levels = {"sr": (2, 3, 4), "denoise": (30, 50, 70), "jpeg": (10, 20)}
+    files = {}
+    for task, trained in levels.items():
+        info = WeightsInfo("memnet", config_to_mapping(_TINY), task, levels=trained)
+        files[task] = folder / f"tiny-{task}.safetensors"
+        save_weights(files[task], model, info)
+    return files

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from memnet_cli.imaging.degradations import add_gaussian_noise
+from memnet_cli.imaging.images import Picture, picture_from_array, read_image
+from memnet_cli.restoration.detect import diagnose, noise_sigma
+
+
+def saved_as_jpeg(pixels: NDArray[np.uint8], quality: int) -> Picture:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    buffer.seek(0)
+    return read_image(buffer)
+
+
+@pytest.mark.parametrize("quality", [5, 10, 20, 40, 49, 50, 60])
+def test_quality_is_read_from_the_tables(photograph: NDArray[np.uint8], quality: int) -> None:
+    diagnosis = diagnose(saved_as_jpeg(photograph[:64, :64], quality))
+    assert diagnosis.task == "jpeg"
+    assert diagnosis.reason == f"JPEG of quality about {quality}"
+    assert (diagnosis.warning is None) == (5 <= quality <= 40)
+
+
+@pytest.mark.parametrize("sigma", [15, 30, 50])
+def test_noise_is_estimated(photograph: NDArray[np.uint8], sigma: int) -> None:
+    clean = photograph[:256, :256].astype(np.float64) / 255
+    noisy = picture_from_array(
+        add_gaussian_noise(clean, sigma, np.random.default_rng(3)).astype(np.float32)
+    )
+    assert noise_sigma(noisy) == pytest.approx(sigma, rel=0.12)
+    assert diagnose(replace(noisy, pixels=np.clip(noisy.pixels, 0, 1))).task == "denoise"
+
+
+def test_clean_picture_is_left_alone(photograph: NDArray[np.uint8]) -> None:
+    diagnosis = diagnose(picture_from_array(photograph))
+    assert diagnosis.task is None
+    assert "left as it is" in diagnosis.reason
+
+
+def test_good_jpeg_is_left_alone(photograph: NDArray[np.uint8]) -> None:
+    assert diagnose(saved_as_jpeg(photograph, 95)).task is None
+
+
+def test_tiny_picture_has_no_estimate() -> None:
+    assert diagnose(picture_from_array(np.zeros((3, 3), np.uint8))).task is None

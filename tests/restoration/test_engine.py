@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from memnet_cli.errors import DeviceError, ImageError
+from memnet_cli.restoration import engine as engine_module
+from memnet_cli.restoration.engine import NOT_FINITE, Engine, fault
+from memnet_cli.restoration.restorer import Restorer
+
+
+@pytest.fixture
+def engine(tiny_weights: dict[str, Path]) -> Engine:
+    return Restorer.load(task="denoise", weights=tiny_weights["denoise"], precision="fp32").engine
+
+
+def planes(rng: np.random.Generator, *shapes: tuple[int, int]) -> list[NDArray[np.float32]]:
+    return [rng.random(shape, dtype=np.float32) for shape in shapes]
+
+
+def test_batches_of_mixed_sizes_equal_one_by_one(engine: Engine, rng: np.random.Generator) -> None:
+    several = planes(rng, (40, 40), (17, 31), (40, 40), (1, 1))
+    together = engine.restore(several)
+    for plane, restored in zip(several, together, strict=True):
+        alone = engine.restore([plane])[0].plane
+        assert restored.plane.shape == plane.shape
+        np.testing.assert_allclose(restored.plane, alone, atol=1e-6)
+
+
+def test_tiles_with_enough_overlap_equal_the_whole(
+    engine: Engine, rng: np.random.Generator
+) -> None:
+    # M2R1 has 2 (2 + 1) + 2 = 8 convolutions, 6 of them 3x3: 6 pixels of context are exact
+    plane = planes(rng, (70, 90))[0]
+    whole = replace(engine, tile="off").restore([plane])[0].plane
+    tiled = replace(engine, tile=32, overlap=6).restore([plane])[0].plane
+    np.testing.assert_allclose(tiled, whole, atol=1e-6)
+
+
+def test_self_ensemble_is_equivariant(engine: Engine, rng: np.random.Generator) -> None:
+    # the average over all flips and rotations commutes with each of them
+    plane = planes(rng, (20, 28))[0]
+    ensemble = replace(engine, tta=True)
+    turned = ensemble.restore([np.ascontiguousarray(np.rot90(plane)[:, ::-1])])[0].plane
+    straight = ensemble.restore([plane])[0].plane
+    np.testing.assert_allclose(turned, np.rot90(straight)[:, ::-1], atol=1e-6)
+
+
+class _Failing(torch.nn.Module):
+    """Runs out of memory for windows larger than it can hold."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x[0].numel() > self.limit:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")
+        return x
+
+
+def test_tile_is_halved_until_it_fits(engine: Engine, rng: np.random.Generator) -> None:
+    plane = planes(rng, (100, 100))[0]
+    small = replace(engine, model=_Failing(30 * 30), tile="off", overlap=2)  # type: ignore[arg-type]
+    restored = small.restore([plane])[0]
+    np.testing.assert_array_equal(restored.plane, plane)
+    assert restored.notes == ("out of memory: tile halved to 25",)
+
+
+def test_no_tile_fits(engine: Engine, rng: np.random.Generator) -> None:
+    hopeless = replace(engine, model=_Failing(0), tile="off", overlap=8)  # type: ignore[arg-type]
+    with pytest.raises(DeviceError, match="even for a tile"):
+        hopeless.restore(planes(rng, (64, 64)))
+
+
+class _BrokenInHalf(torch.nn.Module):
+    """Gives NaN in reduced precision, the input in float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * float("nan") if torch.is_autocast_enabled("cpu") else x
+
+
+def test_not_finite_is_done_again_in_float32(engine: Engine, rng: np.random.Generator) -> None:
+    runtime = replace(engine.runtime, precision="bf16")
+    broken = replace(engine, model=_BrokenInHalf(), runtime=runtime)  # type: ignore[arg-type]
+    plane = planes(rng, (20, 20))[0]
+    restored = broken.restore([plane])[0]
+    np.testing.assert_array_equal(restored.plane, plane)
+    assert restored.notes == ("result in bf16 was not finite: done again in float32",)
+
+
+def test_not_finite_in_float32_is_an_error(engine: Engine, rng: np.random.Generator) -> None:
+    class Nan(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x * float("nan")
+
+    with pytest.raises(ImageError, match="not finite"):
+        replace(engine, model=Nan()).restore(planes(rng, (20, 20)))  # type: ignore[arg-type]
+
+
+def test_faults() -> None:
+    lit = np.full((64, 64), 0.5, np.float32)
+    assert fault(lit, lit) is None
+    assert fault(lit, np.zeros_like(lit)) == "black where the input is not"
+    assert fault(lit, lit + 0.3) == "shifted in brightness or colour"
+    assert fault(lit, np.full_like(lit, np.inf)) == NOT_FINITE
+    half_black = lit.copy()
+    half_black[:32] = 0
+    assert fault(lit, half_black) == "black where the input is not"
+
+
+def test_auto_tile_follows_the_free_memory(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module.memory, "free_bytes", lambda _device: 4_000_000)
+    little = replace(engine, tile="auto", bytes_per_pixel=100.0, overlap=8)
+    side = little.tile_side(1000, 1000)
+    assert 100 * side * side <= 4_000_000
+    assert little.tile_side(50, 50) == 50

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memnet_cli.errors import UsageError
+from memnet_cli.restoration.jobs import STREAM, Naming, format_of, plan_jobs
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder with pictures and with what is not a picture, and work beside it."""
+    for name in ("a.png", "b.JPG", "sub/c.tif", "sub/.hidden/d.png"):
+        file = tmp_path / "in" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    for name in (".e.png", "._a.png", "Thumbs.db", "notes.txt"):
+        (tmp_path / "in" / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def targets(*inputs: str, output: str = "out/", recursive: bool = False) -> list[str]:
+    jobs = plan_jobs(inputs, output, recursive=recursive, naming=Naming())
+    return [str(job.target) for job in jobs]
+
+
+@pytest.mark.usefixtures("pictures")
+class TestPlan:
+    def test_folder_without_what_is_no_picture(self) -> None:
+        assert targets("in") == ["out/a.png", "out/b.png"]
+
+    def test_recursive_keeps_relative_paths(self) -> None:
+        assert targets("in", recursive=True) == ["out/a.png", "out/b.png", "out/sub/c.png"]
+
+    def test_glob_keeps_what_follows_the_fixed_part(self) -> None:
+        assert targets("in/*.JPG", "in/**/*.tif") == ["out/b.png", "out/sub/c.png"]
+
+    def test_file_to_file_takes_the_format_of_the_name(self) -> None:
+        (job,) = plan_jobs(["in/a.png"], "x.webp", recursive=False, naming=Naming())
+        assert (str(job.target), job.format) == ("x.webp", "webp")
+
+    def test_one_picture_into_an_existing_folder(self) -> None:
+        Path("there").mkdir()
+        assert targets("in/a.png", output="there") == ["there/a.png"]
+
+    def test_output_inside_input_is_not_taken_for_input(self) -> None:
+        Path("in/out").mkdir()
+        Path("in/out/z.png").write_bytes(b"x")
+        assert "in/out/z.png" not in targets("in", output="in/out", recursive=True)
+
+    def test_named_twice_is_done_once(self) -> None:
+        assert targets("in/a.png", "in") == ["out/a.png", "out/b.png"]
+
+    def test_stream(self) -> None:
+        (job,) = plan_jobs([STREAM], STREAM, recursive=False, naming=Naming("jpg"))
+        assert (job.source, job.target, job.format) == (None, None, "jpeg")
+
+    def test_two_pictures_with_one_output_are_refused(self) -> None:
+        Path("in/a.bmp").write_bytes(b"x")
+        with pytest.raises(UsageError, match=r"a\.bmp and in/a\.png would both become out/a\.png"):
+            targets("in")
+
+    def test_suffix_tells_them_apart(self) -> None:
+        Path("in/a.bmp").write_bytes(b"x")
+        jobs = plan_jobs(
+            ["in"], "out/", recursive=False, naming=Naming(suffix="_{ext}_x{scale}", scale=2)
+        )
+        assert [str(job.target) for job in jobs] == [
+            "out/a_bmp_x2.png",
+            "out/a_png_x2.png",
+            "out/b_jpg_x2.png",
+        ]
+
+    @pytest.mark.parametrize(
+        ("inputs", "output", "message"),
+        [
+            (["nowhere"], "out/", "There is no file or folder nowhere"),
+            (["in/*.gif"], "out/", "There is no picture in"),
+            (["in/sub/.hidden/*.txt"], "out/", "There is no picture in"),
+            (["in"], "in/a.png", "is a file"),
+            (["in"], STREAM, "takes one picture"),
+            ([STREAM, "in"], "out/", "give no other input"),
+            (["in/a.png"], "in/", "itself one of the inputs"),
+        ],
+    )
+    def test_refused_before_work_starts(
+        self, inputs: list[str], output: str, message: str
+    ) -> None:
+        with pytest.raises(UsageError, match=message):
+            targets(*inputs, output=output)
+
+
+def test_unknown_format_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'jpeg'"):
+        format_of("jpegg")
+
+
+def test_unknown_field_in_suffix() -> None:
+    with pytest.raises(UsageError, match="cannot be filled in"):
+        Naming(suffix="_{nope}").output_name(Path("a.png"), "png")
