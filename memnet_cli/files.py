@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
+import shutil
 from pathlib import Path
-
-
-def _default_mode() -> int:
-    """Return the permissions that a new file would get; mkstemp gives 0600 to its owner only."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
-
-
-_MODE = _default_mode()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the whole new one.
 
     A temporary file beside the target is written, synced and renamed; on any failure, Ctrl-C
-    included, it is removed and the old file is untouched.
+    included, it is removed and the old file is untouched. A new file gets the permissions that
+    any new file gets here, a replaced one keeps those that it had.
 
     Raises:
         OSError: if the folder cannot be written or the disk is full.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    temporary = Path(name)
+    # a short name of its own: the target's may already be as long as the file system allows
+    temporary = path.parent / f".memnet-{secrets.token_hex(8)}.part"
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(_MODE)
-        temporary.replace(path)
+        with contextlib.suppress(OSError):
+            shutil.copymode(path, temporary)
+        os.replace(temporary, path)  # noqa: PTH105 (the call whose failure the tests act out)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -1,0 +1,256 @@
+"""From the bytes of a file to a picture: which files are opened, and what becomes of modes."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+# importing the plugins registers them, so that only these seven are ever tried
+from PIL import (  # noqa: F401
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageCms,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from memnet_cli.errors import ImageError
+from memnet_cli.imaging.deep_samples import (
+    deep_samples,
+    file_at_start,
+    is_deep,
+    is_tiff,
+    raw_mode,
+    read_tiff_page,
+    too_large,
+)
+from memnet_cli.imaging.metadata import (
+    carried_exif,
+    exif_of_tiff,
+    jpeg_tables_of,
+    orientation_of,
+    profile_of_tiff,
+    provenance_of,
+)
+from memnet_cli.imaging.picture import Picture, PictureSize, Source, picture_of_samples
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
+_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
+_SEPARATE_PLANES = 2
+
+
+def open_picture(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
+    """Open one of FORMATS by its first bytes without decoding it.
+
+    Pillow's own ``Image.open`` warns and raises about large pictures by limits that are global to
+    the process, so its plugins are used directly and ``max_pixels`` is checked here.
+
+    Raises:
+        ImageError: for anything else and for more than ``max_pixels``, as a clause without subject.
+        Exception: nearly any, from Pillow, for a damaged header.
+    """
+    start = file_at_start(file).read(16)
+    for name in FORMATS:
+        factory, accept = Image.OPEN[name]
+        if accept is not None and accept(start) is True:
+            image = factory(file_at_start(file), "")
+            width, height = image.size
+            if width * height > max_pixels:
+                raise too_large(width, height, max_pixels)
+            return image
+    raise ImageError(
+        "is not a picture that can be read: expected PNG, JPEG, BMP, TIFF, WebP, GIF or PPM"
+    )
+
+
+def decode(file: BinaryIO, max_pixels: int) -> Picture:
+    """Decode the first frame of a picture file, upright.
+
+    Raises:
+        ImageError: for anything but a picture, with the reason as a clause without subject.
+        Exception: nearly any, from Pillow, for a damaged file.
+    """
+    try:
+        image = open_picture(file, max_pixels)
+    except SyntaxError:
+        # of sample layouts that Pillow does not know: grey with alpha of 16 bits, RGB in float
+        if not is_tiff(file):
+            raise
+        return _decode_tiff(file, max_pixels)
+    # Pillow takes planes of 16 bits for such of 8
+    if (
+        isinstance(image, TiffImagePlugin.TiffImageFile)
+        and image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE_PLANES
+        and max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) > 8
+    ):
+        return _decode_tiff(file, max_pixels)
+    return decode_opened(image, file)
+
+
+def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
+    """Make a picture of a Pillow image, upright; ``file`` is what it was opened from, if it was.
+
+    Without ``file`` 16-bit colour has the 8 bits that Pillow gives.
+    """
+    turned = isinstance(image, TiffImagePlugin.TiffImageFile)
+    frames = int(getattr(image, "n_frames", 1))
+    # of a TIFF before it is loaded, since Pillow turns those itself and forgets the tag; else
+    # after, since the EXIF block of a PNG may follow the pixels
+    block = carried_exif(_exif(image), from_tiff=True) if turned else None
+    samples, depth = _samples(image, file)
+    orientation = 1
+    if not turned:
+        exif = _exif(image)
+        orientation = orientation_of(exif)
+        block = carried_exif(exif)
+    source = Source(
+        format="JPEG" if image.format == "MPO" else image.format,
+        exif=block,
+        icc_profile=_profile(image),
+        jpeg_tables=jpeg_tables_of(image),
+        frames=frames,
+    )
+    return picture_of_samples(_upright(samples, orientation), bit_depth=depth, source=source)
+
+
+def _decode_tiff(file: BinaryIO, max_pixels: int) -> Picture:
+    page = read_tiff_page(file, max_pixels)
+    assert page.samples is not None
+    exif = exif_of_tiff(file)
+    samples = _upright(page.samples, orientation_of(exif))
+    source = Source(
+        format="TIFF",
+        icc_profile=profile_of_tiff(exif),
+        exif=carried_exif(exif, from_tiff=True),
+        frames=page.pages,
+    )
+    return picture_of_samples(samples, bit_depth=16, source=source)
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    try:
+        return image.getexif()
+    except Exception:
+        # a damaged EXIF block is no reason to refuse the picture; damaged pixels show on loading
+        return Image.Exif()
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    """Return the profile of the samples that _samples gives, None where they are sRGB."""
+    profile = image.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) and image.mode not in {"CMYK", "LAB"} else None
+
+
+def _samples(image: Image.Image, file: BinaryIO | None) -> tuple[NDArray[np.generic], int]:
+    """Load an image; returns its (H, W, C) samples and bit depth."""
+    if isinstance(image, ImageFile.ImageFile) and file is not None and is_deep(image):
+        return deep_samples(image, file), 16
+    if image.mode.startswith(("I", "F")):
+        return _deep_in_memory(image), 16
+    if isinstance(image, ImageFile.ImageFile):
+        _scale_transparent_grey(image)
+    image.load()
+    return np.asarray(_simple(image)), 8
+
+
+def _deep_in_memory(image: Image.Image) -> NDArray[np.generic]:
+    if image.mode == "I":
+        raise ImageError("holds 32-bit integers of unknown range: convert it to 'I;16' or 'L'")
+    return np.asarray(image)
+
+
+def _simple(image: Image.Image) -> Image.Image:
+    """Convert an image to L, LA, RGB or RGBA."""
+    if image.mode in {"CMYK", "LAB"}:
+        return _to_srgb(image)
+    kind = "L" if image.mode in _GREY_MODES else "RGB"
+    wanted = kind + "A" if image.has_transparency_data else kind
+    if image.mode == "La":
+        return image.convert("LA")
+    return image if image.mode == wanted else image.convert(wanted)
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Convert CMYK through its own profile if it has one, Lab through that of CIE Lab (D50)."""
+    profile = image.info.get("icc_profile")
+    try:
+        if image.mode == "LAB":
+            own = ImageCms.createProfile("LAB")
+        elif profile:
+            own = ImageCms.getOpenProfile(io.BytesIO(profile)).profile
+        else:
+            return image.convert("RGB")
+        converted = ImageCms.profileToProfile(
+            image, own, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError):
+        # a damaged profile, or one that is not for these channels
+        return image.convert("RGB")
+    assert converted is not None
+    return converted
+
+
+def _scale_transparent_grey(image: ImageFile.ImageFile) -> None:
+    """Bring the transparent grey of a PNG of 2 or 4 bits to the scale of its unpacked pixels."""
+    layout, _, bits = raw_mode(image).partition(";")
+    grey = image.info.get("transparency")
+    if image.format == "PNG" and layout == "L" and bits in {"2", "4"} and isinstance(grey, int):
+        image.info["transparency"] = grey * 255 // ((1 << int(bits)) - 1)
+
+
+def _upright(samples: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """Turn and flip (H, W, ...) samples as the EXIF orientation, 1 to 8, asks for."""
+    if orientation >= 5:
+        samples = samples.swapaxes(0, 1)
+    if orientation in {3, 4, 7, 8}:
+        samples = samples[::-1]
+    if orientation in {2, 3, 6, 7}:
+        samples = samples[:, ::-1]
+    return samples
+
+
+def header(file: BinaryIO, max_pixels: int) -> PictureSize:
+    """Read what the header says about the picture, upright; fails as ``decode`` does."""
+    try:
+        image = open_picture(file, max_pixels)
+    except SyntaxError:
+        if not is_tiff(file):
+            raise
+        return _tiff_header(file, max_pixels)
+    layout = raw_mode(image).partition(";")[0]
+    grey = layout == "LA" or image.mode in _GREY_MODES
+    size = PictureSize(
+        width=image.width,
+        height=image.height,
+        channels=(1 if grey else 3) + (layout == "LA" or image.has_transparency_data),
+        bit_depth=16 if is_deep(image) else 8,
+    )
+    # a PNG would be decoded to look for EXIF behind its pixels; a TIFF turns itself
+    told = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+    turned = told and orientation_of(_exif(image)) >= 5
+    return replace(size, width=size.height, height=size.width) if turned else size
+
+
+def _tiff_header(file: BinaryIO, max_pixels: int) -> PictureSize:
+    page = read_tiff_page(file, max_pixels, header_only=True)
+    size = PictureSize(page.width, page.height, page.channels, 16)
+    turned = orientation_of(exif_of_tiff(file)) >= 5
+    return replace(size, width=size.height, height=size.width) if turned else size
+
+
+def recorded_provenance(file: BinaryIO, max_pixels: int) -> dict[str, str]:
+    """Read the record of how a picture was made; fails as ``decode`` does."""
+    if is_tiff(file):
+        return provenance_of(None, exif_of_tiff(file))
+    image = open_picture(file, max_pixels)
+    image.load()
+    return provenance_of(image, _exif(image))

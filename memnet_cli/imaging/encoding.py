@@ -1,0 +1,252 @@
+"""From a picture to the bytes of a file."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, TiffImagePlugin, TiffTags
+from PIL.PngImagePlugin import PngInfo, putchunk
+
+from memnet_cli.errors import ImageError, UsageError, did_you_mean
+from memnet_cli.imaging.metadata import exif_to_write, profile_to_write, text_chunks
+from memnet_cli.imaging.picture import Picture, picture_to_array
+
+#: File name suffix -> format.
+OUTPUT_FORMATS = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".bmp": "bmp",
+}
+#: Measured on the photographs of scikit-image: level 1 takes 100 ms a megapixel, level 3 120 to
+#: 150 for 2 to 6 % less, level 6 310 for 7 to 15 % less; at 16 bits 155, 185 and 245 ms for 2 %.
+_DEFLATE_LEVEL = 1
+#: Chroma is kept at full resolution from this JPEG quality on.
+_FULL_CHROMA_QUALITY = 90
+_LONGEST_JPEG_EXIF = 65533
+_ROWS_AT_ONCE = 256
+_PNG_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+_PAETH = 4
+_SUB_DIRECTORIES = frozenset(TiffTags.TAGS_V2_GROUPS)
+
+
+def encode_image(
+    picture: Picture,
+    format: str,
+    *,
+    quality: int = 95,
+    provenance: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return the bytes of a file that shows ``picture``.
+
+    PNG and TIFF keep 16 bits and alpha, WebP alpha. JPEG and BMP, which have none, show the
+    picture on white. EXIF and ICC profile are kept by all but BMP.
+
+    Args:
+        picture: clipped to [0, 1] and rounded once to integers.
+        format: "png", "jpeg", "webp", "tiff" or "bmp".
+        quality: of JPEG and WebP, 1 to 100.
+        provenance: how the picture was made, recorded in PNG text chunks, else in EXIF; BMP has
+            no place for it.
+
+    Raises:
+        UsageError: for an unknown format or quality.
+        ImageError: for a picture that the format cannot hold.
+    """
+    known = sorted(set(OUTPUT_FORMATS.values()))
+    if format not in known:
+        raise UsageError(
+            f"Pictures cannot be written as '{format}': expected one of {', '.join(known)}."
+            + did_you_mean(format, known)
+        )
+    if not 1 <= quality <= 100:
+        raise UsageError(f"The quality {quality} is out of range: expected 1 to 100.")
+    if format in {"jpeg", "bmp"}:
+        picture = _on_white(picture)
+    deep = picture.bit_depth > 8 and format in {"png", "tiff"}
+    samples = picture_to_array(picture, np.uint16 if deep else np.uint8)
+    in_exif = provenance if format != "png" else None
+    exif = exif_to_write(picture.source.exif, (picture.width, picture.height), in_exif)
+    grey = picture.is_grey and format != "webp"
+    profile = profile_to_write(picture.source.icc_profile, grey=grey)
+    if format == "png":
+        chunks = text_chunks(provenance or {})
+        return (_deep_png if deep else _png)(samples, exif, profile, chunks)
+    if format == "tiff":
+        return _tiff(samples, exif, profile)
+    try:
+        return _lossy(samples, format, quality, exif, profile)
+    except (OSError, ValueError) as error:
+        raise ImageError(
+            f"A picture of {picture.width}x{picture.height} pixels cannot be written as {format} "
+            f"({error}): try PNG or TIFF."
+        ) from None
+
+
+def _on_white(picture: Picture) -> Picture:
+    if picture.alpha is None:
+        return picture
+    alpha = picture.alpha[:, :, None]
+    return Picture(
+        np.clip(picture.pixels, 0.0, 1.0) * alpha + (1 - alpha),
+        None,
+        picture.bit_depth,
+        picture.source,
+    )
+
+
+def to_pil(samples: NDArray[np.generic]) -> Image.Image:
+    """Return (H, W, C) uint8 samples, or one channel of uint16, as a Pillow image."""
+    return Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
+
+
+def _png(
+    samples: NDArray[np.generic], exif: bytes | None, profile: bytes | None, chunks: PngInfo
+) -> bytes:
+    file = io.BytesIO()
+    to_pil(samples).save(
+        file,
+        "PNG",
+        compress_level=_DEFLATE_LEVEL,
+        pnginfo=chunks,
+        icc_profile=profile,
+        exif=exif or b"",
+    )
+    return file.getvalue()
+
+
+def _lossy(
+    samples: NDArray[np.generic],
+    format: str,
+    quality: int,
+    exif: bytes | None,
+    profile: bytes | None,
+) -> bytes:
+    file = io.BytesIO()
+    image = to_pil(samples)
+    if format == "jpeg":
+        if exif is not None and len(exif) > _LONGEST_JPEG_EXIF:
+            # one JPEG segment holds no more; a picture without it is better than none
+            exif = None
+        subsampling = "4:4:4" if quality >= _FULL_CHROMA_QUALITY else "4:2:0"
+        image.save(
+            file,
+            "JPEG",
+            quality=quality,
+            subsampling=subsampling,
+            exif=exif or b"",
+            icc_profile=profile,
+        )
+    elif format == "webp":
+        image.save(file, "WEBP", quality=quality, exif=exif or b"", icc_profile=profile)
+    else:
+        image.save(file, "BMP")
+    return file.getvalue()
+
+
+def _deep_png(
+    samples: NDArray[np.generic], exif: bytes | None, profile: bytes | None, chunks: PngInfo
+) -> bytes:
+    """Write a PNG of 16 bits, which Pillow does for grey only.
+
+    Every row takes the Paeth filter: measured on photographs it makes files 14 % smaller than
+    none and is within 1 % of the best filter for each row. PNG specification, sections 9 and 11.
+    """
+    height, width, channels = samples.shape
+    file = io.BytesIO()
+    file.write(b"\x89PNG\r\n\x1a\n")
+    header = struct.pack(">IIBBBBB", width, height, 16, _PNG_COLOUR_TYPES[channels], 0, 0, 0)
+    putchunk(file, b"IHDR", header)
+    if profile is not None:
+        putchunk(file, b"iCCP", b"ICC Profile\0\0", zlib.compress(profile))
+    for name, data, *_ in chunks.chunks:
+        putchunk(file, name, data)
+    if exif is not None:
+        putchunk(file, b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    deflate = zlib.compressobj(_DEFLATE_LEVEL)
+    above = np.zeros((1, width * channels * 2), dtype=np.uint8)
+    for top in range(0, height, _ROWS_AT_ONCE):
+        block = samples[top : top + _ROWS_AT_ONCE].astype(">u2")
+        rows = block.view(np.uint8).reshape(len(block), -1)
+        stacked = np.concatenate([above, rows])
+        above = rows[-1:]
+        data = deflate.compress(_paeth_filtered(stacked, channels * 2).tobytes())
+        if data:
+            putchunk(file, b"IDAT", data)
+    putchunk(file, b"IDAT", deflate.flush())
+    putchunk(file, b"IEND", b"")
+    return file.getvalue()
+
+
+def _paeth_filtered(rows: NDArray[np.uint8], pixel_bytes: int) -> NDArray[np.uint8]:
+    """Filter all rows but the first, which is the one above; each gets its filter type in front."""
+    padded = np.pad(rows, ((0, 0), (pixel_bytes, 0))).astype(np.int16)
+    left, up, corner = (
+        padded[1:, :-pixel_bytes],
+        padded[:-1, pixel_bytes:],
+        padded[:-1, :-pixel_bytes],
+    )
+    # the distances of left + up - corner to each of the three
+    to_left, to_up = np.abs(up - corner), np.abs(left - corner)
+    to_corner = np.abs(left + up - 2 * corner)
+    guess = np.where(
+        (to_left <= to_up) & (to_left <= to_corner),
+        left,
+        np.where(to_up <= to_corner, up, corner),
+    )
+    filtered = np.empty((len(rows) - 1, rows.shape[1] + 1), dtype=np.uint8)
+    filtered[:, 0] = _PAETH
+    filtered[:, 1:] = rows[1:] - guess.astype(np.uint8)
+    return filtered
+
+
+def _tiff(samples: NDArray[np.generic], exif: bytes | None, profile: bytes | None) -> bytes:
+    """Write a TIFF of 8 or 16 bits in strips of deflated differences.
+
+    Pillow has no 16-bit colour, tifffile no EXIF; the directory is Pillow's.
+    """
+    height, width, channels = samples.shape
+    bits = samples.dtype.itemsize * 8
+    little = samples.astype(samples.dtype.newbyteorder("<"), copy=False)
+    strips = []
+    for top in range(0, height, _ROWS_AT_ONCE):
+        block = little[top : top + _ROWS_AT_ONCE]
+        differences = block.copy()
+        differences[:, 1:] -= block[:, :-1]
+        strips.append(zlib.compress(differences.tobytes(), _DEFLATE_LEVEL))
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    if exif is not None:
+        tags = Image.Exif()
+        tags.load(exif)
+        for tag in tags:
+            directory[tag] = tags.get_ifd(tag) if tag in _SUB_DIRECTORIES else tags[tag]
+    sizes = tuple(len(strip) for strip in strips)
+    directory[TiffImagePlugin.IMAGEWIDTH] = width
+    directory[TiffImagePlugin.IMAGELENGTH] = height
+    directory[TiffImagePlugin.BITSPERSAMPLE] = (bits,) * channels
+    directory[TiffImagePlugin.COMPRESSION] = 8  # deflate
+    directory[TiffImagePlugin.PREDICTOR] = 2  # differences along rows
+    directory[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION] = 1 if channels < 3 else 2
+    directory[TiffImagePlugin.SAMPLESPERPIXEL] = channels
+    directory[TiffImagePlugin.PLANAR_CONFIGURATION] = 1
+    directory[TiffImagePlugin.ROWSPERSTRIP] = min(_ROWS_AT_ONCE, height)
+    # counted from the end of the directory, to which Pillow adds its own length
+    offsets = np.cumsum((0, *sizes[:-1])).tolist()
+    directory[TiffImagePlugin.STRIPOFFSETS] = tuple(offsets)
+    directory[TiffImagePlugin.STRIPBYTECOUNTS] = sizes
+    if channels in (2, 4):
+        directory[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha, not premultiplied
+    if profile is not None:
+        directory[TiffImagePlugin.ICCPROFILE] = profile
+    file = io.BytesIO()
+    directory.save(file)
+    file.write(b"".join(strips))
+    return file.getvalue()

@@ -1,0 +1,156 @@
+"""EXIF, ICC profiles, JPEG tables and the record of how a picture was made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import BinaryIO
+
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
+
+_ORIENTATION = ExifTags.Base.Orientation
+_RECORD = ExifTags.Base.ProcessingSoftware
+_ICC_PROFILE = 34675
+_KEY_PREFIX = "memnet:"
+_SOFTWARE = "Software"
+
+#: Of the tags of a TIFF file those that tell about the picture, not about how the file stores it.
+_DESCRIPTIVE_TAGS = frozenset(
+    {
+        ExifTags.Base.ImageDescription,
+        ExifTags.Base.Make,
+        ExifTags.Base.Model,
+        ExifTags.Base.Orientation,
+        ExifTags.Base.XResolution,
+        ExifTags.Base.YResolution,
+        ExifTags.Base.ResolutionUnit,
+        ExifTags.Base.Software,
+        ExifTags.Base.DateTime,
+        ExifTags.Base.Artist,
+        ExifTags.Base.HostComputer,
+        ExifTags.Base.Copyright,
+        ExifTags.Base.ExifOffset,
+        ExifTags.Base.GPSInfo,
+        ExifTags.Base.Rating,
+        ExifTags.Base.XPTitle,
+        ExifTags.Base.XPComment,
+        ExifTags.Base.XPAuthor,
+        ExifTags.Base.XPKeywords,
+        ExifTags.Base.XPSubject,
+    }
+)
+
+
+def orientation_of(exif: Image.Exif) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where it is missing or makes no sense."""
+    try:
+        value = int(exif.get(_ORIENTATION, 1))
+    except (TypeError, ValueError):
+        return 1
+    return value if 1 <= value <= 8 else 1
+
+
+def exif_of_tiff(file: BinaryIO) -> Image.Exif:
+    """Read the tags of a TIFF file's first page, whatever its pixels are."""
+    exif = Image.Exif()
+    file.seek(0)
+    exif.load_from_fp(file)
+    return exif
+
+
+def profile_of_tiff(exif: Image.Exif) -> bytes | None:
+    """Return the ICC profile among the tags of a TIFF file."""
+    profile = exif.get(_ICC_PROFILE)
+    return profile if isinstance(profile, bytes) and profile else None
+
+
+def carried_exif(exif: Image.Exif, *, from_tiff: bool = False) -> bytes | None:
+    """Return the EXIF block to carry to the output, its orientation set to 1.
+
+    The thumbnail is left behind, since it would show the picture as it was before; of the tags of
+    a TIFF file those that describe its storage. A damaged block is dropped.
+    """
+    try:
+        for tag in list(exif):
+            if from_tiff and tag not in _DESCRIPTIVE_TAGS:
+                del exif[tag]
+        if _ORIENTATION in exif:
+            exif[_ORIENTATION] = 1
+        return exif.tobytes() if len(exif) else None
+    except Exception:
+        # Pillow's reader of this free-form block raises nearly anything on damaged ones
+        return None
+
+
+def jpeg_tables_of(image: Image.Image) -> tuple[tuple[int, ...], ...] | None:
+    """Return a JPEG's quantisation tables, that of the first component (luma) first.
+
+    Each has 64 entries in natural order: Pillow has undone the zigzag of the file.
+    """
+    tables: dict[int, list[int]] | None = getattr(image, "quantization", None)
+    if not tables:
+        return None
+    # a component is (id, horizontal sampling, vertical sampling, table)
+    used = [component[3] for component in getattr(image, "layer", [])]
+    order = dict.fromkeys([*used, *sorted(tables)])
+    return tuple(tuple(tables[number]) for number in order if number in tables) or None
+
+
+def exif_to_write(
+    exif: bytes | None, size: tuple[int, int], provenance: Mapping[str, str] | None
+) -> bytes | None:
+    """Return the EXIF block for an output of ``size`` (width, height), or None for none.
+
+    The pixel dimensions are set where the block has them. ``provenance`` is recorded as JSON in
+    the tag ProcessingSoftware, its "Software" also in the tag of that name unless a camera or
+    program has filled it.
+    """
+    tags = Image.Exif()
+    if exif is not None:
+        tags.load(exif)
+        details = tags.get_ifd(ExifTags.IFD.Exif)
+        for tag, side in zip(
+            (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight), size, strict=True
+        ):
+            if tag in details:
+                details[tag] = side
+        for tag in (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength):
+            if tag in tags:
+                del tags[tag]
+    if provenance:
+        # ASCII, as the tag's type demands
+        tags[_RECORD] = json.dumps(dict(provenance))
+        if _SOFTWARE in provenance and ExifTags.Base.Software not in tags:
+            tags[ExifTags.Base.Software] = provenance[_SOFTWARE]
+    return tags.tobytes() if len(tags) else None
+
+
+def text_chunks(provenance: Mapping[str, str]) -> PngInfo:
+    """Return the record as PNG text chunks, one for each key."""
+    chunks = PngInfo()
+    for key, value in provenance.items():
+        chunks.add_itxt(key, value)
+    return chunks
+
+
+def provenance_of(image: Image.Image | None, exif: Image.Exif) -> dict[str, str]:
+    """Return the record of how a picture was made, empty if there is none."""
+    texts = getattr(image, "text", None) or {}
+    if any(key.startswith(_KEY_PREFIX) for key in texts):
+        return {
+            key: str(value)
+            for key, value in texts.items()
+            if key == _SOFTWARE or key.startswith(_KEY_PREFIX)
+        }
+    try:
+        record = json.loads(str(exif.get(_RECORD, "{}")))
+    except ValueError:
+        return {}
+    return {str(k): str(v) for k, v in record.items()} if isinstance(record, dict) else {}
+
+
+def profile_to_write(profile: bytes | None, *, grey: bool) -> bytes | None:
+    """Return the ICC profile if it is one for the channels that are written, else None."""
+    space = b"GRAY" if grey else b"RGB "
+    return profile if profile is not None and profile[16:20] == space else None
