@@ -25,13 +25,14 @@ from PIL import (  # noqa: F401
 
 from memnet_cli.errors import ImageError
 from memnet_cli.imaging.deep_samples import (
+    check_size,
     deep_samples,
     file_at_start,
+    has_deep_planes,
     is_deep,
     is_tiff,
     raw_mode,
     read_tiff_page,
-    too_large,
 )
 from memnet_cli.imaging.metadata import (
     carried_exif,
@@ -45,7 +46,6 @@ from memnet_cli.imaging.picture import Picture, PictureSize, Source, picture_of_
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
-_SEPARATE_PLANES = 2
 
 
 def open_picture(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
@@ -62,10 +62,10 @@ def open_picture(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     for name in FORMATS:
         factory, accept = Image.OPEN[name]
         if accept is not None and accept(start) is True:
+            if start.startswith(b"MM\0+"):
+                raise SyntaxError("Pillow takes a big-endian BigTIFF for a common TIFF")
             image = factory(file_at_start(file), "")
-            width, height = image.size
-            if width * height > max_pixels:
-                raise too_large(width, height, max_pixels)
+            check_size(*image.size, max_pixels)
             return image
     raise ImageError(
         "is not a picture that can be read: expected PNG, JPEG, BMP, TIFF, WebP, GIF or PPM"
@@ -86,12 +86,7 @@ def decode(file: BinaryIO, max_pixels: int) -> Picture:
         if not is_tiff(file):
             raise
         return _decode_tiff(file, max_pixels)
-    # Pillow takes planes of 16 bits for such of 8
-    if (
-        isinstance(image, TiffImagePlugin.TiffImageFile)
-        and image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE_PLANES
-        and max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) > 8
-    ):
+    if has_deep_planes(image):
         return _decode_tiff(file, max_pixels)
     return decode_opened(image, file)
 
@@ -101,20 +96,16 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
 
     Without ``file`` 16-bit colour has the 8 bits that Pillow gives.
     """
-    turned = isinstance(image, TiffImagePlugin.TiffImageFile)
-    frames = int(getattr(image, "n_frames", 1))
-    # of a TIFF before it is loaded, since Pillow turns those itself and forgets the tag; else
-    # after, since the EXIF block of a PNG may follow the pixels
-    block = carried_exif(_exif(image), from_tiff=True) if turned else None
+    # counting frames moves through the file, which the caller of an image without one may use
+    frames = 1 if file is None else int(getattr(image, "n_frames", 1))
     samples, depth = _samples(image, file)
-    orientation = 1
-    if not turned:
-        exif = _exif(image)
-        orientation = orientation_of(exif)
-        block = carried_exif(exif)
+    # after loading, since the EXIF block of a PNG may follow the pixels; a TIFF has turned itself
+    # by then, and its orientation is gone
+    exif = _exif(image)
+    orientation = orientation_of(exif)
     source = Source(
         format="JPEG" if image.format == "MPO" else image.format,
-        exif=block,
+        exif=carried_exif(exif, from_tiff=image.format == "TIFF"),
         icc_profile=_profile(image),
         jpeg_tables=jpeg_tables_of(image),
         frames=frames,
@@ -225,6 +216,8 @@ def header(file: BinaryIO, max_pixels: int) -> PictureSize:
     except SyntaxError:
         if not is_tiff(file):
             raise
+        return _tiff_header(file, max_pixels)
+    if has_deep_planes(image):
         return _tiff_header(file, max_pixels)
     layout = raw_mode(image).partition(";")[0]
     grey = layout == "LA" or image.mode in _GREY_MODES

@@ -8,31 +8,48 @@ compression that Pillow decodes. Layouts that Pillow does not know are read by t
 
 from __future__ import annotations
 
+import logging
 import sys
+import zlib
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TiffImageFile
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    PHOTOMETRIC_INTERPRETATION,
+    PLANAR_CONFIGURATION,
+    TiffImageFile,
+)
 
 from memnet_cli.errors import ImageError
 
-# values of the TIFF tags PhotometricInterpretation and ExtraSamples
+# values of the TIFF tags PhotometricInterpretation, PlanarConfiguration, ExtraSamples, Compression
 _WHITE_IS_ZERO = 0
+_BLACK_IS_ZERO = 1
 _RGB = 2
+_SEPARATE_PLANES = 2
 _UNSPECIFIED = 0
 _PREMULTIPLIED = 1
+_UNCOMPRESSED = 1
+_COMPRESSIONS = frozenset({_UNCOMPRESSED, 8, 32946})
+_MOST_SAMPLES = 8
+# what tifffile says about damaged files is told as an error, and need not be logged beside
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _COLOUR_LAYOUTS = frozenset({"RGB", "RGBA", "RGBa", "RGBX", "LA"})
 
 
-def too_large(width: int, height: int, max_pixels: int) -> ImageError:
-    """Return the error for a picture of more than ``max_pixels``."""
-    return ImageError(
-        f"claims {width}x{height} pixels, more than the {max_pixels / 1e6:g} megapixels "
-        "that are read: cut it into parts"
-    )
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Raise ImageError, as a clause without subject, for no pixels or more than ``max_pixels``."""
+    if width < 1 or height < 1:
+        raise ImageError(f"has no pixels ({width}x{height}): expected a picture")
+    if width * height > max_pixels:
+        raise ImageError(
+            f"claims {width}x{height} pixels, more than the {max_pixels / 1e6:g} megapixels "
+            "that are read: cut it into parts"
+        )
 
 
 def raw_mode(image: ImageFile.ImageFile) -> str:
@@ -46,6 +63,14 @@ def is_deep(image: ImageFile.ImageFile) -> bool:
     layout, _, order = raw_mode(image).partition(";")
     deep_colour = layout in _COLOUR_LAYOUTS and order.startswith("16")
     return deep_colour or image.mode == "F" or image.mode.startswith("I")
+
+
+def has_deep_planes(image: ImageFile.ImageFile) -> bool:
+    """Whether a file is a TIFF of separate 16-bit planes, which Pillow takes for 8-bit ones."""
+    if not isinstance(image, TiffImageFile):
+        return False
+    separate = image.tag_v2.get(PLANAR_CONFIGURATION) == _SEPARATE_PLANES
+    return separate and max(image.tag_v2.get(BITSPERSAMPLE, (1,))) > 8
 
 
 def deep_samples(image: ImageFile.ImageFile, file: BinaryIO) -> NDArray[np.float32]:
@@ -173,37 +198,57 @@ def read_tiff_page(file: BinaryIO, max_pixels: int, *, header_only: bool = False
     with tifffile.TiffFile(file_at_start(file)) as tiff:
         page = tiff.pages[0]
         width, height = int(page.imagewidth), int(page.imagelength)
-        if width * height > max_pixels:
-            raise too_large(width, height, max_pixels)
-        kind = page.dtype.kind if page.dtype is not None else ""
-        known = kind == "f" or (kind == "u" and page.dtype.itemsize <= 2)
-        if page.axes not in {"YX", "YXS", "SYX"} or page.photometric not in (0, 1, 2) or not known:
-            raise ImageError(
-                f"is a TIFF of {page.samplesperpixel} samples of type {page.dtype} for each pixel "
-                f"({page.photometric.name}): expected grey or RGB, with or without alpha, "
-                "of 8 or 16 bits or floating point"
-            )
+        check_size(width, height, max_pixels)
+        _check_layout(page)
         has_alpha = bool(page.extrasamples) and int(page.extrasamples[0]) != _UNSPECIFIED
         channels = (3 if page.photometric == _RGB else 1) + has_alpha
         samples = None if header_only else _page_samples(page, channels)
         return TiffPage(width, height, channels, len(tiff.pages), samples)
 
 
-def _page_samples(page: Any, channels: int) -> NDArray[np.float32]:
-    try:
-        array = page.asarray()
-    except (KeyError, ValueError) as error:
-        if "imagecodecs" not in str(error):
-            raise
+def _check_layout(page: Any) -> None:
+    kind = page.dtype.kind if page.dtype is not None else ""
+    known = kind == "f" or (kind == "u" and page.dtype.itemsize <= 2)
+    if (
+        not known
+        or page.axes not in {"YX", "YXS", "SYX"}
+        or page.photometric not in {_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB}
+        or page.samplesperpixel > _MOST_SAMPLES
+    ):
         raise ImageError(
-            f"is a TIFF with {page.compression.name} compression, which is not read for this "
-            "layout: save it uncompressed, with deflate, or as PNG"
-        ) from None
+            f"is a TIFF of {page.samplesperpixel} samples of type {page.dtype} for each pixel "
+            f"({getattr(page.photometric, 'name', page.photometric)}): expected grey or RGB, with "
+            "or without alpha, of 8 or 16 bits or floating point"
+        )
+    if page.compression not in _COMPRESSIONS:
+        raise ImageError(
+            f"is a TIFF with {getattr(page.compression, 'name', page.compression)} compression, "
+            "which is not read for this layout: save it uncompressed, with deflate, or as PNG"
+        )
+
+
+def _check_inflation(page: Any) -> None:
+    """Refuse strips that inflate to more than they should hold, before tifffile inflates them."""
+    expected = int(np.prod(page.chunks)) * page.dtype.itemsize
+    file = page.parent.filehandle
+    for offset, size in zip(page.dataoffsets, page.databytecounts, strict=True):
+        file.seek(offset)
+        inflate = zlib.decompressobj()
+        inflate.decompress(file.read(size), expected)
+        if inflate.unconsumed_tail and inflate.decompress(inflate.unconsumed_tail, 1):
+            raise ImageError("is a TIFF with strips that inflate beyond their size: do not open it")
+
+
+def _page_samples(page: Any, channels: int) -> NDArray[np.float32]:
+    if page.compression != _UNCOMPRESSED:
+        _check_inflation(page)
+    array = page.asarray()
     if page.axes == "SYX":
         array = np.moveaxis(array, 0, 2)
     array = np.atleast_3d(array)[:, :, :channels]
     white = 1 if array.dtype.kind == "f" else (1 << page.bitspersample) - 1
-    values = np.ascontiguousarray(array, dtype=np.float32) / np.float32(white)
+    values = np.ascontiguousarray(array, dtype=np.float32)
+    values /= np.float32(white)
     if page.photometric == _WHITE_IS_ZERO:
         values[:, :, 0] = 1 - values[:, :, 0]
     if page.extrasamples and int(page.extrasamples[0]) == _PREMULTIPLIED:

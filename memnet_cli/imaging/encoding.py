@@ -74,7 +74,11 @@ def encode_image(
     deep = picture.bit_depth > 8 and format in {"png", "tiff"}
     samples = picture_to_array(picture, np.uint16 if deep else np.uint8)
     in_exif = provenance if format != "png" else None
-    exif = exif_to_write(picture.source.exif, (picture.width, picture.height), in_exif)
+    size = (picture.width, picture.height)
+    exif = exif_to_write(picture.source.exif, size, in_exif)
+    if format == "jpeg" and exif is not None and len(exif) > _LONGEST_JPEG_EXIF:
+        # one JPEG segment holds no more; a picture without it is better than none
+        exif = exif_to_write(None, size, in_exif)
     grey = picture.is_grey and format != "webp"
     profile = profile_to_write(picture.source.icc_profile, grey=grey)
     if format == "png":
@@ -133,9 +137,6 @@ def _lossy(
     file = io.BytesIO()
     image = to_pil(samples)
     if format == "jpeg":
-        if exif is not None and len(exif) > _LONGEST_JPEG_EXIF:
-            # one JPEG segment holds no more; a picture without it is better than none
-            exif = None
         subsampling = "4:4:4" if quality >= _FULL_CHROMA_QUALITY else "4:2:0"
         image.save(
             file,

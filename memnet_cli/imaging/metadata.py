@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
@@ -12,8 +13,10 @@ from PIL.PngImagePlugin import PngInfo
 _ORIENTATION = ExifTags.Base.Orientation
 _RECORD = ExifTags.Base.ProcessingSoftware
 _ICC_PROFILE = 34675
+_BIGTIFF = 43
 _KEY_PREFIX = "memnet:"
 _SOFTWARE = "Software"
+_SUB_DIRECTORIES = frozenset({int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)})
 
 #: Of the tags of a TIFF file those that tell about the picture, not about how the file stores it.
 _DESCRIPTIVE_TAGS = frozenset(
@@ -30,8 +33,6 @@ _DESCRIPTIVE_TAGS = frozenset(
         ExifTags.Base.Artist,
         ExifTags.Base.HostComputer,
         ExifTags.Base.Copyright,
-        ExifTags.Base.ExifOffset,
-        ExifTags.Base.GPSInfo,
         ExifTags.Base.Rating,
         ExifTags.Base.XPTitle,
         ExifTags.Base.XPComment,
@@ -52,10 +53,19 @@ def orientation_of(exif: Image.Exif) -> int:
 
 
 def exif_of_tiff(file: BinaryIO) -> Image.Exif:
-    """Read the tags of a TIFF file's first page, whatever its pixels are."""
-    exif = Image.Exif()
+    """Read the tags of a TIFF file's first page, whatever its pixels are; none if damaged."""
     file.seek(0)
-    exif.load_from_fp(file)
+    start = file.read(16)
+    order = "<" if start.startswith(b"II") else ">"
+    exif = Image.Exif()
+    exif.endian = order
+    try:
+        exif.bigtiff = struct.unpack_from(order + "H", start, 2)[0] == _BIGTIFF
+        layout, position = ("Q", 8) if exif.bigtiff else ("L", 4)
+        exif.load_from_fp(file, struct.unpack_from(order + layout, start, position)[0])
+    except Exception:
+        # see carried_exif
+        return Image.Exif()
     return exif
 
 
@@ -71,16 +81,28 @@ def carried_exif(exif: Image.Exif, *, from_tiff: bool = False) -> bytes | None:
     The thumbnail is left behind, since it would show the picture as it was before; of the tags of
     a TIFF file those that describe its storage. A damaged block is dropped.
     """
+    kept = Image.Exif()
+    # the notes of some makers are in the byte order of the block
+    kept.endian = exif.endian
     try:
-        for tag in list(exif):
-            if from_tiff and tag not in _DESCRIPTIVE_TAGS:
-                del exif[tag]
-        if _ORIENTATION in exif:
-            exif[_ORIENTATION] = 1
-        return exif.tobytes() if len(exif) else None
+        for tag in exif:
+            if tag in _SUB_DIRECTORIES:
+                kept[tag] = _sub_directory(exif, tag)
+            elif not from_tiff or tag in _DESCRIPTIVE_TAGS:
+                kept[tag] = exif[tag]
+        if _ORIENTATION in kept:
+            kept[_ORIENTATION] = 1
+        return kept.tobytes() if len(kept) else None
     except Exception:
         # Pillow's reader of this free-form block raises nearly anything on damaged ones
         return None
+
+
+def _sub_directory(exif: Image.Exif, tag: int) -> dict[int, Any]:
+    tags = dict(exif.get_ifd(tag))
+    if ExifTags.IFD.Interop in tags:
+        tags[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
+    return tags
 
 
 def jpeg_tables_of(image: Image.Image) -> tuple[tuple[int, ...], ...] | None:
@@ -109,7 +131,7 @@ def exif_to_write(
     tags = Image.Exif()
     if exif is not None:
         tags.load(exif)
-        details = tags.get_ifd(ExifTags.IFD.Exif)
+        details = tags.get_ifd(ExifTags.IFD.Exif) if ExifTags.IFD.Exif in tags else {}
         for tag, side in zip(
             (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight), size, strict=True
         ):
