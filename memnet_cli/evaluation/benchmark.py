@@ -87,7 +87,8 @@ def read_uint8(image: DatasetImage) -> NDArray[np.uint8]:
     Raises:
         ImageError: if the file is no usable picture.
     """
-    return np.rint(read_image(image.path).pixels * 255.0).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(read_image(image.path).pixels * 255.0).astype(np.uint8)
+    return pixels
 
 
 def evaluate(
@@ -129,9 +130,7 @@ def evaluate(
         restored = method(pair.degraded.astype(np.float32))
         seconds = time.perf_counter() - start
         result = score(pair.clean, restored, task, level)
-        scores.append(
-            ImageScore(image.name, result.psnr, result.ssim, seconds, pair.clean.size)
-        )
+        scores.append(ImageScore(image.name, result.psnr, result.ssim, seconds, pair.clean.size))
         if image_done is not None:
             image_done(scores[-1], pair, restored)
     return LevelScores(dataset, task.name, level, tuple(scores))

@@ -47,6 +47,4 @@ def seen_images(info: WeightsInfo, images: Sequence[DatasetImage]) -> frozenset[
     trained = training_hashes(info)
     if not trained:
         return frozenset()
-    return frozenset(
-        image.name for image in images if content_hash(image)[:HASH_DIGITS] in trained
-    )
+    return frozenset(image.name for image in images if content_hash(image)[:HASH_DIGITS] in trained)

@@ -133,7 +133,7 @@ def grey_uint8(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return pixels
     if pixels.shape[2] == 1:
         return pixels[:, :, 0]
-    return np.floor(pixels.astype(np.float64) @ _RGB_TO_GREY + 0.5).astype(np.uint8)
+    return _rounded(pixels.astype(np.float64) @ _RGB_TO_GREY)
 
 
 def check_size(name: str, height: int, width: int, task: Task, level: int) -> None:
@@ -148,8 +148,10 @@ def check_size(name: str, height: int, width: int, task: Task, level: int) -> No
         )
 
 
-def _shrunk(plane: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    return np.clip(np.floor(downscale(plane, factor) + 0.5), 0, 255).astype(np.uint8)
+def _rounded(plane: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Round values in 0..255 to 8 bits as MATLAB's ``uint8`` does."""
+    rounded: NDArray[np.uint8] = np.clip(np.floor(plane + 0.5), 0.0, 255.0).astype(np.uint8)
+    return rounded
 
 
 def prepare(
@@ -175,8 +177,8 @@ def prepare(
     task.check_level(level)
     plane = grey_uint8(pixels) if task.name == "denoise" else luma_uint8(pixels)
     if shrink > 1:
-        plane = _shrunk(plane, shrink)
-    clean = crop_to_multiple(plane, level) if task.name == "sr" else plane
+        plane = _rounded(downscale(plane.astype(np.float64), shrink))
+    clean = np.asarray(crop_to_multiple(plane, level) if task.name == "sr" else plane, np.uint8)
     return Pair(clean, task.degrade(clean.astype(np.float64) / 255.0, level, rng))
 
 

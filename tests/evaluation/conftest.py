@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from memnet_cli.stores.datasets import DatasetImage
 
 Images = Callable[[str], tuple[DatasetImage, ...]]

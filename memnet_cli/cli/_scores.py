@@ -1,0 +1,147 @@
+"""Benchmark results as Rich tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from memnet_cli.evaluation.comparison import Comparison, RowChange
+from memnet_cli.evaluation.formats import best_measured, cost_table, footer
+from memnet_cli.evaluation.results import Results
+from memnet_cli.evaluation.tables import (
+    Section,
+    TableRow,
+    difference_text,
+    level_label,
+    psnr_text,
+    seconds_text,
+    ssim_text,
+)
+from memnet_cli.evaluation.verdict import Verdict
+
+_RUN, _QUOTED = "●", "“"
+_CHANGE_COLUMNS = (
+    *("Row", "Method", "PSNR before", "after", "Diff. dB", "Diff. SSIM", "better/worse"),
+    *("p", "speed", ""),
+)
+_VERDICT_STYLES = {"better": "bold green", "worse": "bold red", "same": "dim", "unclear": "yellow"}
+
+
+def _table(title: str, columns: Sequence[str], left: int) -> Table:
+    """Return a table whose first ``left`` columns are left and whose others are right aligned."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="left" if index < left else "right", overflow="fold")
+    return made
+
+
+def score_table(section: Section) -> Table:
+    """Return the table of one dataset and task: ● run here, “ quoted from a paper."""
+    made = _table(
+        section.title,
+        ["", "Method", "Source", "PSNR dB", "SSIM", "Diff. dB", "s/image"],
+        left=3,
+    )
+    best = best_measured(section)
+    for level in section.levels:
+        for index, row in enumerate(section.at(level)):
+            label = level_label(section.task, level) if index == 0 else ""
+            made.add_row(label, *_cells(row), style=_style(row, row in best))
+        made.add_section()
+    made.caption = "\n".join(
+        [f"{_RUN} run here   {_QUOTED} quoted from a paper", *_footer(section)]
+    )
+    made.caption_justify = "left"
+    return made
+
+
+def _footer(section: Section) -> list[str]:
+    return [line for line in footer(section) if "italics" not in line]
+
+
+def _style(row: TableRow, is_best: bool) -> str:
+    return "bold" if is_best else "" if row.measured else "dim italic"
+
+
+def _cells(row: TableRow) -> list[str | Text]:
+    mark = _RUN if row.measured else _QUOTED
+    return [
+        f"{mark} {row.method}{'†' if row.seen else ''}",
+        row.source,
+        psnr_text(row.psnr),
+        ssim_text(row.ssim),
+        difference_text(row.difference),
+        seconds_text(row.seconds),
+    ]
+
+
+def cost_rows(results: Results) -> Table:
+    """Return the table of what the methods cost."""
+    head, rows = cost_table(results)
+    made = _table("Cost", head, left=2)
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def verdict_table(verdicts: Sequence[Verdict], psnr_tolerance: float) -> Table:
+    """Return pass or fail, row by row."""
+    made = _table(
+        f"Check, tolerance {psnr_tolerance:g} dB",
+        ["Row", "Expected", "dB", "Measured", "Diff. dB", "Diff. SSIM", ""],
+        left=2,
+    )
+    for verdict in verdicts:
+        scores = verdict.row.scores
+        row = f"{scores.dataset} {level_label(scores.task, scores.level)} {verdict.row.method}"
+        sign = "=" if verdict.expected.exact else "≥"
+        ssim = verdict.ssim_difference
+        made.add_row(
+            row,
+            verdict.expected.source,
+            f"{sign} {psnr_text(verdict.expected.psnr)}",
+            psnr_text(scores.psnr),
+            f"{verdict.psnr_difference:+.3f}",
+            "–" if ssim is None else f"{ssim:+.4f}",
+            Text("pass", "green") if verdict.passed else Text("FAIL", "bold red"),
+        )
+    return made
+
+
+def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
+    """Return one line per row of both results."""
+    made = _table(
+        f"{names[0]} → {names[1]}",
+        _CHANGE_COLUMNS,
+        left=2,
+    )
+    for change in comparison.changes:
+        made.add_row(*_change_cells(change))
+    made.caption = (
+        "better/worse: images with a higher/lower PSNR. p: two-sided sign test over them; a row "
+        "is called better or worse below 0.05. With fewer than 6 images no difference can be "
+        "that clear. speed: megapixels per second, after / before."
+    )
+    made.caption_justify = "left"
+    return made
+
+
+def _change_cells(change: RowChange) -> list[str | Text]:
+    scores = change.before.scores
+    methods = (change.before.method, change.after.method)
+    verdict = change.verdict
+    return [
+        f"{scores.dataset} {level_label(scores.task, scores.level)}",
+        methods[0] if methods[0] == methods[1] else " → ".join(methods),
+        psnr_text(scores.psnr),
+        psnr_text(change.after.scores.psnr),
+        f"{change.psnr:+.3f}",
+        f"{change.ssim:+.4f}",
+        f"{change.better}/{change.worse}",
+        f"{change.p_value:.3g}",
+        f"×{change.speed:.2f}",
+        Text(verdict, _VERDICT_STYLES[verdict]),
+    ]

@@ -1,0 +1,337 @@
+"""``memnet benchmark``: methods on datasets in the papers' protocols, beside their numbers."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from memnet_cli.cli._console import (
+    err,
+    out,
+    picture_progress,
+    print_error,
+    print_warning,
+)
+from memnet_cli.config import RuntimeOptions, parse_tile
+from memnet_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from memnet_cli.evaluation.plan import BenchmarkConfig, Plan
+    from memnet_cli.evaluation.report import PictureStore
+    from memnet_cli.evaluation.results import Results
+    from memnet_cli.evaluation.run import Picture
+    from memnet_cli.evaluation.tables import Quotes
+
+_INTERRUPTED = 130
+_QUOTES = ("best", "all", "none")
+_SUFFIXES = (".json", ".csv", ".tex", ".md")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is shown and written.
+
+    Attributes:
+        stdout: suffix of the format for standard output, or None for tables.
+        quotes: which published numbers stand beside the measured ones.
+        save: files to write, format by suffix.
+        report: folder of the HTML report, or None.
+        quiet: no progress.
+    """
+
+    stdout: str | None
+    quotes: Quotes
+    save: tuple[Path, ...]
+    report: Path | None
+    quiet: bool
+
+
+@dataclass(frozen=True)
+class Check:
+    """Tolerances of ``--check``: PSNR in dB, and SSIM."""
+
+    psnr: float
+    ssim: float
+
+
+def benchmark(
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", "-d", help="Set by name, or a folder; may be repeated."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            "--weights",
+            help="memnet, rednet, nlrn, weights by name, a .safetensors file, bicubic, degraded, "
+            "nlm, tv, wavelet, bm3d; NAME+ is the self-ensemble, NAME@3 stops after block 3. "
+            "May be repeated.",
+        ),
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="sr, denoise, jpeg; else those that the set is for."),
+    ] = None,
+    level: Annotated[
+        list[int] | None,
+        typer.Option("--level", "-l", help="Scale, sigma or quality; else the papers' levels."),
+    ] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", "--x8", help="Add a '+' row: mean of 8 flips and rotations.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only the first N images of each set.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise.")] = 0,
+    allow_seen: Annotated[
+        bool,
+        typer.Option("--allow-seen", help="Measure and mark images that weights were trained on."),
+    ] = False,
+    published: Annotated[
+        str, typer.Option("--published", help="Quoted numbers to show: best, all or none.")
+    ] = "best",
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Compare with recorded or published values; 1 on a miss."),
+    ] = False,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0.0, help="Of --check, in dB.")
+    ] = 0.02,
+    ssim_tolerance: Annotated[
+        float, typer.Option("--ssim-tolerance", min=0.0, help="Of --check.")
+    ] = 0.001,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print the tables as CSV.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Print the tables as LaTeX.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the tables as Markdown.")
+    ] = False,
+    save: Annotated[
+        list[Path] | None,
+        typer.Option("--save", help="Also write a .json, .csv, .tex or .md file; repeatable."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Folder for an HTML page with pictures.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Show a saved .json instead of running.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", envvar="MEMNET_DATA", help="Where datasets lie already."),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
+    device: Annotated[
+        str, typer.Option("--device", "-g", help="auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")
+    ] = "auto",
+    fp32: Annotated[bool, typer.Option("--fp32", help="The same as --precision fp32.")] = False,
+    tile: Annotated[
+        str, typer.Option("--tile", "-t", help="auto (from free memory), off, or pixels.")
+    ] = "auto",
+    tile_overlap: Annotated[
+        int | None, typer.Option("--tile-overlap", help="Context around tiles, pixels.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Measure restoration on standard image sets, exactly as the papers do.
+
+    memnet benchmark --dataset Set14
+    """
+    formats = {".json": json, ".csv": csv, ".tex": latex, ".md": markdown}
+    outputs = _outputs(formats, published, tuple(save or ()), report, quiet)
+    tolerances = Check(tolerance, ssim_tolerance) if check else None
+    if results is not None:
+        _show_saved(results, dataset, outputs, tolerances)
+        return
+    if not dataset:
+        from memnet_cli.stores.datasets import dataset_names
+
+        raise UsageError(f"Give --dataset: a folder, or one of {', '.join(dataset_names())}.")
+    if fp32 and precision not in {"auto", "fp32"}:
+        raise UsageError(f"--fp32 and --precision {precision} contradict each other: give one.")
+    if check and limit is not None:
+        raise UsageError("--check compares whole sets: leave --limit out.")
+
+    from memnet_cli.evaluation.plan import BenchmarkConfig
+
+    config = BenchmarkConfig(
+        datasets=tuple(dataset),
+        tasks=tuple(task or ()),
+        levels=tuple(level or ()),
+        models=tuple(model or ()),
+        tta=tta,
+        seed=seed,
+        limit=limit,
+        allow_seen=allow_seen,
+        data_dir=data_dir,
+        offline=offline,
+        runtime=RuntimeOptions(
+            device, "fp32" if fp32 else precision, parse_tile(tile), tile_overlap
+        ),
+    )
+    plan = _plan(config, outputs)
+    _finish(*_run(plan, outputs), tolerances)
+
+
+def _outputs(
+    formats: dict[str, bool],
+    published: str,
+    save: tuple[Path, ...],
+    report: Path | None,
+    quiet: bool,
+) -> Outputs:
+    """Check what is to be written, and that it can be, before anything slow begins."""
+    chosen = [suffix for suffix, wanted in formats.items() if wanted]
+    if len(chosen) > 1:
+        raise UsageError("Give one of --json, --csv, --latex, --markdown; --save writes the rest.")
+    if published not in _QUOTES:
+        raise UsageError(f"--published {published}: expected best, all or none.")
+    for path in save:
+        if path.suffix not in _SUFFIXES:
+            raise UsageError(f"--save {path}: expected a name that ends in {', '.join(_SUFFIXES)}.")
+        _check_writable(path)
+    if report is not None:
+        from memnet_cli.evaluation.report import check_folder
+
+        check_folder(report)
+    stdout = chosen[0] if chosen else None
+    return Outputs(stdout, cast("Quotes", published), save, report, quiet)
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
+
+
+def _plan(config: BenchmarkConfig, outputs: Outputs) -> Plan:
+    from memnet_cli.evaluation.plan import make_plan
+
+    with picture_progress(hidden=outputs.quiet) as progress:
+        bars: dict[str, object] = {}
+
+        def tell(name: str, done: int, total: int | None) -> None:
+            if name not in bars:
+                bars[name] = progress.add_task(f"Fetching {name}", total=total, pixels=0)
+            progress.update(bars[name], completed=done, total=total)  # type: ignore[arg-type]
+
+        plan = make_plan(config, tell)
+    for note in plan.notes:
+        print_warning(note)
+    return plan
+
+
+def _run(plan: Plan, outputs: Outputs) -> tuple[Results, Outputs]:
+    from memnet_cli.evaluation.report import PictureStore, write_report
+    from memnet_cli.evaluation.run import run
+    from memnet_cli.evaluation.tables import sections
+
+    with ExitStack() as stack:
+        store = stack.enter_context(PictureStore()) if outputs.report else None
+        with picture_progress(hidden=outputs.quiet) as progress:
+            bar = progress.add_task("Measuring", total=plan.pictures, pixels=0)
+            pixels = 0
+
+            def tell(picture: Picture) -> None:
+                nonlocal pixels
+                pixels += picture.score.pixels
+                what = f"{picture.dataset} {picture.level} {picture.method}"
+                progress.update(bar, advance=1, pixels=pixels, description=what)
+                _keep(store, picture)
+
+            results = run(plan, tell)
+        if store is not None and outputs.report is not None and results.rows:
+            page = write_report(outputs.report, results, sections(results, outputs.quotes), store)
+            err.print(f"Report: {page}")
+    return results, outputs
+
+
+def _keep(store: PictureStore | None, picture: Picture) -> None:
+    if store is not None:
+        store.add(picture)
+
+
+def _show_saved(
+    path: Path, dataset: list[str] | None, outputs: Outputs, tolerances: Check | None
+) -> None:
+    from memnet_cli.evaluation.results import read_results
+
+    if dataset:
+        raise UsageError("--results shows a finished run and --dataset starts one: give one.")
+    if outputs.report is not None:
+        raise UsageError("--report needs the pictures of a run: leave --results out.")
+    _finish(read_results(path), outputs, tolerances)
+
+
+def _finish(results: Results, outputs: Outputs, tolerances: Check | None) -> None:
+    """Show and save the results, check them, and end with the right code."""
+    from memnet_cli.evaluation.formats import WRITERS
+    from memnet_cli.evaluation.results import to_text
+    from memnet_cli.evaluation.tables import sections
+    from memnet_cli.files import write_atomically
+
+    parts = sections(results, outputs.quotes)
+    for path in outputs.save:
+        text = to_text(results) if path.suffix == ".json" else WRITERS[path.suffix](results, parts)
+        try:
+            write_atomically(path, text.encode("utf-8"))
+        except OSError as error:
+            raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
+    if outputs.stdout == ".json":
+        sys.stdout.write(to_text(results))
+    elif outputs.stdout is not None:
+        sys.stdout.write(WRITERS[outputs.stdout](results, parts))
+    else:
+        _print_tables(results, outputs)
+    if not results.complete:
+        print_error(f"Stopped by Ctrl-C: only {len(results.rows)} rows were finished.")
+        raise typer.Exit(_INTERRUPTED)
+    if tolerances is not None:
+        _check(results, tolerances)
+
+
+def _print_tables(results: Results, outputs: Outputs) -> None:
+    from memnet_cli.cli._scores import cost_rows, score_table
+    from memnet_cli.evaluation.tables import sections
+
+    for section in sections(results, outputs.quotes):
+        out.print(score_table(section))
+        out.print()
+    out.print(cost_rows(results))
+
+
+def _check(results: Results, tolerances: Check) -> None:
+    """Print the verdicts on stderr; exit 1 on a miss or if there was nothing to compare with."""
+    from memnet_cli.cli._scores import verdict_table
+    from memnet_cli.evaluation.verdict import judge
+
+    if results.limit is not None:
+        raise UsageError(
+            f"--check compares whole sets: this result has the first {results.limit} images only."
+        )
+    verdicts = judge(results, psnr_tolerance=tolerances.psnr, ssim_tolerance=tolerances.ssim)
+    if not verdicts:
+        print_error("Nothing is published or recorded for these methods and datasets to check.")
+        raise typer.Exit(1)
+    err.print(verdict_table(verdicts, tolerances.psnr))
+    missed = sum(not verdict.passed for verdict in verdicts)
+    unjudged = len(results.rows) - len(verdicts)
+    err.print(
+        f"{len(verdicts) - missed} of {len(verdicts)} rows pass"
+        + (f"; for {unjudged} nothing is published or recorded." if unjudged else ".")
+    )
+    if missed:
+        raise typer.Exit(1)

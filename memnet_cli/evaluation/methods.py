@@ -1,0 +1,241 @@
+"""What ``--model`` of the benchmark may name, and how it becomes something that restores.
+
+A name is a baseline (``bicubic``), a model with its default weights (``memnet``), weights by name,
+or a weights file. ``memnet@3`` stops after the third memory block, ``memnet+`` averages over the 8
+flips and rotations, as the papers' "+" and "multi-view" rows do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memnet_cli.checkpoints import WeightsInfo, check_purpose
+from memnet_cli.config import RuntimeOptions
+from memnet_cli.errors import UsageError, did_you_mean
+from memnet_cli.evaluation.baselines import BASELINES, Baseline
+from memnet_cli.evaluation.benchmark import Method
+from memnet_cli.evaluation.results import MethodCard
+from memnet_cli.models import available_models
+from memnet_cli.stores.weights import find_weights, weights_names
+from memnet_cli.tasks import Task
+
+if TYPE_CHECKING:
+    from memnet_cli.restoration.restorer import Restorer
+
+#: Untrained rows of the papers: (baseline, task) -> their name for it.
+_BASELINE_NAMES = {
+    ("bicubic", "sr"): "Bicubic",
+    ("degraded", "sr"): "Bicubic",
+    ("degraded", "jpeg"): "JPEG",
+    ("bm3d", "denoise"): "BM3D",
+}
+_WARM_UP_SIDE = 64
+_SAYS_BLOCK = re.compile(r"(.+)@([1-9]\d?)")
+
+
+@dataclass(frozen=True)
+class MethodName:
+    """A parsed ``--model``.
+
+    Attributes:
+        text: as the tables call it.
+        base: a baseline, a model, weights by name, or the path of a weights file.
+        tta: average over 8 flips and rotations.
+        exit_block: stop after this memory block, or None.
+    """
+
+    text: str
+    base: str
+    tta: bool = False
+    exit_block: int | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Say whether the name is that of a file rather than one of ours."""
+        return "/" in self.base or "\\" in self.base or self.base.endswith(".safetensors")
+
+
+@dataclass(frozen=True)
+class PlannedMethod:
+    """A method for one task, checked but not loaded.
+
+    Attributes:
+        name: as the tables call it.
+        baseline: or None for weights.
+        weights: the weights file, or None for a baseline.
+        info: what the weights file says about itself, or None.
+    """
+
+    name: MethodName
+    task: Task
+    baseline: Baseline | None = None
+    weights: Path | None = None
+    info: WeightsInfo | None = None
+
+
+@dataclass(frozen=True)
+class LoadedMethod:
+    """A method that can restore, and what is known about it.
+
+    Attributes:
+        at: level -> degraded plane to restored plane.
+        device: "cuda:0" and the like, for measuring memory; "cpu" for baselines.
+    """
+
+    card: MethodCard
+    at: Callable[[int], Method]
+    device: str
+
+
+def parse_method(text: str) -> MethodName:
+    """Parse one ``--model``: a name or file, with "@N" and "+" behind it.
+
+    Raises:
+        UsageError: for a name that is none of the known ones, nearest first.
+    """
+    if Path(text).is_file():
+        return MethodName(Path(text).stem, text)
+    base, tta = (text[:-1], True) if text.endswith("+") else (text, False)
+    block = _SAYS_BLOCK.fullmatch(base)
+    if block is not None:
+        base = block[1]
+    name = MethodName(text, base, tta, None if block is None else int(block[2]))
+    if name.is_file:
+        return replace(name, text=text.replace(base, Path(base).stem))
+    models = (model for model in available_models() if model != "plain")  # rivals, by file only
+    known = (*BASELINES, *models, *weights_names())
+    if base not in known:
+        raise UsageError(
+            f"There is no method '{base}': expected one of {', '.join(known)}, "
+            f"or a .safetensors file.{did_you_mean(base, known)}"
+        )
+    if base in BASELINES and (tta or block is not None):
+        raise UsageError(f"'{text}': {base} has no weights, so neither + nor @ goes with it.")
+    return name
+
+
+def with_self_ensemble(names: tuple[MethodName, ...]) -> tuple[MethodName, ...]:
+    """Return ``names`` with a "+" method behind every one that has weights."""
+    both: dict[str, MethodName] = {}
+    for name in names:
+        both.setdefault(name.text, name)
+        if name.base not in BASELINES and not name.tta:
+            both.setdefault(f"{name.text}+", replace(name, text=f"{name.text}+", tta=True))
+    return tuple(both.values())
+
+
+def plan_method(name: MethodName, task: Task) -> PlannedMethod:
+    """Find what ``name`` means for ``task``, without torch.
+
+    Raises:
+        UsageError: for a baseline that is not for the task or not installed, or an exit block
+            that the model does not have.
+        WeightsError: for weights that are missing, damaged, or trained for another task.
+    """
+    baseline = BASELINES.get(name.base)
+    if baseline is not None:
+        if task.name not in baseline.tasks:
+            raise UsageError(
+                f"{baseline.name} is for {', '.join(baseline.tasks)}, not for {task.name}."
+            )
+        baseline.check_installed()
+        return PlannedMethod(name, task, baseline)
+    if name.is_file:
+        weights = find_weights(name.base, model="memnet", task=task.name)
+    else:
+        weights = find_weights(None, model=name.base, task=task.name)
+    info = check_purpose(weights, task.name, name.exit_block)
+    return PlannedMethod(name, task, weights=weights, info=info)
+
+
+def published_name(method: PlannedMethod) -> str | None:
+    """Return what the papers call this very method, or None if they do not print it."""
+    if method.baseline is not None:
+        return _BASELINE_NAMES.get((method.baseline.name, method.task.name))
+    assert method.info is not None
+    assert method.weights is not None
+    info, tta = method.info, method.name.tta
+    if method.name.exit_block is not None:
+        return None
+    if info.model == "plain":
+        stem = method.weights.stem.lower()
+        name = next((n for n in ("VDSR", "DnCNN") if n.lower() in stem), None)
+        return None if tta else name
+    if info.model == "memnet":
+        return None if tta else _memnet_name(info)
+    if info.model == "rednet":
+        # section 2.4 of its paper: the printed results are averaged over orientations
+        return f"RED{info.config.get('depth', 30)}"
+    return "NLRN-MV" if tta else "NLRN"
+
+
+def _memnet_name(info: WeightsInfo) -> str:
+    blocks, recursions = (info.config.get(key, 6) for key in ("memory_blocks", "recursions"))
+    size = f"M{blocks}R{recursions}"
+    return "MemNet" if size == "M6R6" else f"MemNet-{size}"
+
+
+def load_method(method: PlannedMethod, options: RuntimeOptions) -> LoadedMethod:
+    """Make a planned method ready, with its first, slow call already made.
+
+    Raises:
+        WeightsError: for damaged weights.
+        DeviceError: for a device that is not there.
+    """
+    loaded = _load_baseline(method) if method.baseline else _load_weights(method, options)
+    warm_up = np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE), dtype=np.float32)
+    loaded.at(method.task.levels[0])(warm_up)
+    return loaded
+
+
+def _load_baseline(method: PlannedMethod) -> LoadedMethod:
+    baseline = method.baseline
+    assert baseline is not None
+    card = MethodCard(
+        name=method.name.text,
+        task=method.task.name,
+        kind="baseline",
+        published_as=published_name(method),
+        precision="fp64" if baseline.package == "bm3d" else "fp32",
+    )
+    return LoadedMethod(
+        card, lambda level: lambda degraded: baseline.restore(degraded, level / 255.0), "cpu"
+    )
+
+
+def _load_weights(method: PlannedMethod, options: RuntimeOptions) -> LoadedMethod:
+    from memnet_cli.models.cost import multiply_adds_per_pixel
+    from memnet_cli.restoration.restorer import Restorer
+
+    name, weights = method.name, method.weights
+    assert weights is not None
+    chosen = replace(options, tta=name.tta, exit_block=name.exit_block)
+    restorer: Restorer = Restorer.from_file(weights, method.task, chosen)
+    model = restorer.engine.model
+    plain_run = not name.tta and name.exit_block is None
+    card = MethodCard(
+        name=name.text,
+        task=method.task.name,
+        kind="weights",
+        published_as=published_name(method),
+        model=restorer.info.model,
+        weights=weights.name,
+        weights_hash=restorer.weights_hash,
+        training_sets=restorer.info.training_sets,
+        recorded=restorer.info.scores if plain_run else {},
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        multiply_adds_per_pixel=multiply_adds_per_pixel(model) * (8 if name.tta else 1),
+        device=str(restorer.engine.runtime).rpartition(",")[0],
+        precision=restorer.engine.runtime.precision,
+        tta=name.tta,
+        exit_block=name.exit_block,
+    )
+    return LoadedMethod(
+        card, lambda _level: restorer.restore_plane, str(restorer.engine.runtime.device)
+    )

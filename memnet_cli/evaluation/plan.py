@@ -1,0 +1,224 @@
+"""What a benchmark would do, with everything checked that needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from memnet_cli.config import RuntimeOptions
+from memnet_cli.errors import DatasetError, ImageError, MemnetError, UsageError
+from memnet_cli.evaluation.leakage import seen_images
+from memnet_cli.evaluation.methods import (
+    MethodName,
+    PlannedMethod,
+    parse_method,
+    plan_method,
+    with_self_ensemble,
+)
+from memnet_cli.evaluation.protocols import check_size, shrink_factor
+from memnet_cli.imaging.images import picture_size
+from memnet_cli.stores.datasets import DatasetImage, find_images, get_dataset
+from memnet_cli.tasks import TASKS, Task, get_task
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """What the user asked for.
+
+    Attributes:
+        datasets: catalogue names or folders.
+        tasks: empty for those that each dataset is for.
+        levels: empty for those that the papers measure.
+        models: empty for the untrained input and MemNet with its default weights.
+        tta: add a "+" method to every one with weights.
+        seed: of the noise.
+        limit: measure only the first so many images of each dataset.
+        allow_seen: measure images that the weights were trained on, and mark them.
+        data_dir: where datasets lie already; None for the user's cache.
+        offline: download nothing.
+        runtime: device, precision and tiles.
+    """
+
+    datasets: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
+    levels: tuple[int, ...] = ()
+    models: tuple[str, ...] = ()
+    tta: bool = False
+    seed: int = 0
+    limit: int | None = None
+    allow_seen: bool = False
+    data_dir: Path | None = None
+    offline: bool = False
+    runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
+
+
+@dataclass(frozen=True)
+class PlannedSet:
+    """One dataset under one task.
+
+    Attributes:
+        images: those that will be measured.
+        seen: method -> names of the images that its weights were trained on.
+    """
+
+    dataset: str
+    task: Task
+    levels: tuple[int, ...]
+    images: tuple[DatasetImage, ...]
+    methods: tuple[PlannedMethod, ...]
+    seen: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole run, checked.
+
+    Attributes:
+        notes: what is left out, and why.
+    """
+
+    config: BenchmarkConfig
+    sets: tuple[PlannedSet, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures will be restored."""
+        return sum(len(s.images) * len(s.levels) * len(s.methods) for s in self.sets)
+
+
+def make_plan(
+    config: BenchmarkConfig, progress: Callable[[str, int, int | None], None] | None = None
+) -> Plan:
+    """Check a configuration, find its weights and images, and download missing datasets.
+
+    Args:
+        config: what the user asked for.
+        progress: told (dataset, bytes so far, bytes in all) while images are downloaded.
+
+    Raises:
+        UsageError: for an unknown task or method, or a level out of range.
+        DatasetError: for a dataset that is unknown, empty or too small, or that weights have seen.
+        WeightsError: for weights that are missing, damaged, or for none of the tasks.
+        DownloadError: if a dataset cannot be fetched.
+    """
+    pairs = [
+        (dataset, task)
+        for dataset in dict.fromkeys(config.datasets)
+        for task in _tasks_of(dataset, config.tasks)
+    ]
+    levels = {task.name: _levels_of(task, config.levels) for _, task in pairs}
+    tasks = tuple(dict.fromkeys(task.name for _, task in pairs))
+    methods, notes = _plan_methods(config, tasks)
+    images = {
+        dataset: find_images(
+            dataset,
+            data_dir=config.data_dir,
+            offline=config.offline,
+            progress=None if progress is None else partial(progress, dataset),
+        )[: config.limit]
+        for dataset, _ in pairs
+    }
+    sets = tuple(
+        _plan_set(config, dataset, images[dataset], levels[task.name], methods[task.name])
+        for dataset, task in pairs
+    )
+    return Plan(config, sets, notes)
+
+
+def _tasks_of(dataset: str, asked: Sequence[str]) -> tuple[Task, ...]:
+    if asked:
+        return tuple(get_task(name) for name in dict.fromkeys(asked))
+    if Path(dataset).is_dir():
+        return tuple(TASKS.values())
+    return tuple(get_task(name) for name in get_dataset(dataset).tasks)
+
+
+def _levels_of(task: Task, asked: Sequence[int]) -> tuple[int, ...]:
+    for level in asked:
+        task.check_level(level)
+    return tuple(sorted(set(asked))) or task.levels
+
+
+def _default_models(task: str) -> tuple[str, ...]:
+    return ("bicubic" if task == "sr" else "degraded", "memnet")
+
+
+def _plan_methods(
+    config: BenchmarkConfig, tasks: Sequence[str]
+) -> tuple[dict[str, tuple[PlannedMethod, ...]], tuple[str, ...]]:
+    """Plan every method for every task; one that fits no task at all is an error."""
+    planned: dict[str, tuple[PlannedMethod, ...]] = {}
+    failures: dict[str, list[MemnetError]] = {}
+    fitting: set[str] = set()
+    for task in tasks:
+        names = _names(config.models or _default_models(task), config.tta)
+        for name in names:
+            try:
+                planned[task] = (*planned.get(task, ()), plan_method(name, get_task(task)))
+                fitting.add(name.text)
+            except MemnetError as error:
+                failures.setdefault(name.text, []).append(error)
+    for text, errors in failures.items():
+        if text not in fitting:
+            raise errors[0]
+    for task in tasks:
+        if task not in planned:
+            raise UsageError(f"None of the methods is for {task}: add one, or give --task.")
+    notes = [f"{text} is left out once: {e}" for text, es in failures.items() for e in es]
+    return planned, tuple(notes)
+
+
+def _names(models: Sequence[str], tta: bool) -> tuple[MethodName, ...]:
+    names = tuple(parse_method(text) for text in dict.fromkeys(models))
+    texts = [name.text for name in names]
+    twice = next((text for text in texts if texts.count(text) > 1), None)
+    if twice is not None:
+        raise UsageError(f"Two weights files are both called '{twice}': rename one of them.")
+    return with_self_ensemble(names) if tta else names
+
+
+def _plan_set(
+    config: BenchmarkConfig,
+    dataset: str,
+    images: tuple[DatasetImage, ...],
+    levels: tuple[int, ...],
+    methods: tuple[PlannedMethod, ...],
+) -> PlannedSet:
+    task = methods[0].task
+    _check_sizes(dataset, images, task, levels)
+    seen = {
+        method.name.text: seen_images(method.info, images)
+        for method in methods
+        if method.info is not None
+    }
+    if not config.allow_seen:
+        _refuse_seen(dataset, images, seen)
+    return PlannedSet(dataset, task, levels, images, methods, seen)
+
+
+def _check_sizes(
+    dataset: str, images: Sequence[DatasetImage], task: Task, levels: Sequence[int]
+) -> None:
+    """Refuse a picture that is too small before anything slow begins."""
+    shrink = shrink_factor(dataset, task)
+    for image in images:
+        try:
+            size = picture_size(image.path)
+        except ImageError as error:
+            raise DatasetError(f"{dataset} cannot be measured: {error}") from None
+        for level in levels:
+            check_size(image.name, size.height // shrink, size.width // shrink, task, level)
+
+
+def _refuse_seen(
+    dataset: str, images: Sequence[DatasetImage], seen: Mapping[str, frozenset[str]]
+) -> None:
+    for method, names in seen.items():
+        if names:
+            raise DatasetError(
+                f"The weights of {method} were trained on {len(names)} of the {len(images)} images "
+                f"of {dataset}: give other weights, or --allow-seen to measure and mark them."
+            )
