@@ -11,13 +11,17 @@ import pytest
 from memnet_cli.files import write_atomically
 
 
+def _names(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir()]
+
+
 def test_writes_a_new_file_and_replaces_an_old_one(tmp_path: Path) -> None:
     target = tmp_path / "a.bin"
     write_atomically(target, b"first")
     write_atomically(target, b"second, longer")
     write_atomically(target, b"3")
     assert target.read_bytes() == b"3"
-    assert os.listdir(tmp_path) == ["a.bin"]
+    assert _names(tmp_path) == ["a.bin"]
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -42,7 +46,7 @@ def test_a_failure_leaves_nothing_behind_and_the_old_file_whole(
     monkeypatch.setattr(os, step, fail)
     with pytest.raises(type(failure)):
         write_atomically(target, b"new")
-    assert os.listdir(tmp_path) == (["a.bin"] if exists else [])
+    assert _names(tmp_path) == (["a.bin"] if exists else [])
     assert not exists or target.read_bytes() == b"old"
 
 
@@ -61,7 +65,7 @@ def test_a_really_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         write_atomically(target, b"new" * 10_000)
     monkeypatch.undo()
     assert caught.value.errno == errno.ENOSPC
-    assert os.listdir(tmp_path) == ["a.bin"]
+    assert _names(tmp_path) == ["a.bin"]
     assert target.read_bytes() == b"old"
 
 
