@@ -85,8 +85,9 @@ _EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowp
         (b"\x89PNG\r\n\x1a\n" + b"rubbish" * 9, "is damaged"),
         (_png_that_claims(30, 30), "is damaged"),
         (_png_that_claims(16_000, 16_000), "claims 16000x16000 pixels"),
-        (_png_that_claims(0, 5), "has no pixels"),
+        (_png_that_claims(0, 5), "is damaged"),
     ],
+    ids=["empty", "text", "two bytes", "EPS", "PDF", "header", "pixels", "bomb", "no width"],
 )
 def test_what_is_no_picture_is_told_in_one_sentence_with_its_name(
     tmp_path: Path, content: bytes, words: str

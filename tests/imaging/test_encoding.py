@@ -1,0 +1,293 @@
+"""What is in the files that are written."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import png
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms
+
+from memnet_cli.errors import ImageError, UsageError
+from memnet_cli.imaging.images import (
+    Picture,
+    Source,
+    encode_image,
+    picture_from_array,
+    picture_to_array,
+    read_image,
+    read_provenance,
+    write_image,
+)
+
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+_KEEPING = [("png", 8), ("png", 16), ("tiff", 8), ("tiff", 16), ("jpeg", 8), ("webp", 8)]
+_RECORD = {
+    "Software": "memnet 0.1.0",
+    "memnet:task": "sr",
+    "memnet:weights": "sr-paper sha256:0123456789abcdef",
+    "memnet:options": "scale=3 précision=fp32",
+}
+
+
+def _exif() -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Maker"
+    exif[ExifTags.Base.Artist] = "Someone"
+    exif[ExifTags.Base.Software] = "Camera 1.0"
+    exif[ExifTags.Base.ImageDescription] = "a description"
+    exif[ExifTags.Base.XResolution] = 300.0
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    details[ExifTags.Base.DateTimeOriginal] = "2017:08:07 12:00:00"
+    details[ExifTags.Base.ExposureTime] = 0.125
+    details[ExifTags.Base.MakerNote] = b"secret \0\1\2 notes"
+    details[ExifTags.Base.UserComment] = b"ASCII\0\0\0a comment"
+    details[ExifTags.Base.ExifImageWidth] = 9999
+    details[ExifTags.Base.ExifImageHeight] = 8888
+    position = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    position[ExifTags.GPS.GPSLatitudeRef] = "N"
+    position[ExifTags.GPS.GPSLatitude] = (49.0, 30.0, 15.0)
+    return exif.tobytes()
+
+
+@pytest.fixture
+def photo(photograph: NDArray[np.uint8]) -> Picture:
+    """A piece of a photograph with all that a file can say about it."""
+    picture = picture_from_array(photograph[40:100, 180:270])
+    return replace(picture, source=Source("JPEG", _exif(), _SRGB))
+
+
+def _open(content: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    return image
+
+
+@pytest.mark.parametrize(("format", "depth"), _KEEPING)
+@pytest.mark.parametrize("provenance", [None, _RECORD])
+def test_exif_and_profile_are_kept(
+    photo: Picture, format: str, depth: int, provenance: dict[str, str] | None
+) -> None:
+    picture = replace(photo, bit_depth=depth)
+    image = _open(encode_image(picture, format, provenance=provenance))
+    assert image.info["icc_profile"] == _SRGB
+    exif = image.getexif()
+    before = Image.Exif()
+    before.load(_exif())
+    for tag in before:
+        if tag not in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            assert exif[tag] == before[tag]
+    details = dict(exif.get_ifd(ExifTags.IFD.Exif))
+    assert details.pop(ExifTags.Base.ExifImageWidth) == picture.width
+    assert details.pop(ExifTags.Base.ExifImageHeight) == picture.height
+    expected = dict(before.get_ifd(ExifTags.IFD.Exif))
+    assert {tag: expected[tag] for tag in details} == details
+    assert len(expected) == len(details) + 2
+    assert exif.get_ifd(ExifTags.IFD.GPSInfo) == before.get_ifd(ExifTags.IFD.GPSInfo)
+
+
+@pytest.mark.parametrize(("format", "depth"), _KEEPING)
+def test_they_survive_a_second_reading_and_writing(photo: Picture, format: str, depth: int) -> None:
+    once = read_image(io.BytesIO(encode_image(replace(photo, bit_depth=depth), format)))
+    assert once.source.icc_profile == _SRGB
+    twice = read_image(io.BytesIO(encode_image(once, format)))
+    assert twice.source.exif == once.source.exif
+    assert twice.bit_depth == depth
+
+
+@pytest.mark.parametrize(("format", "depth"), _KEEPING)
+def test_nothing_is_added_unasked(format: str, depth: int) -> None:
+    picture = Picture(np.zeros((4, 5, 3), np.float32), None, depth)
+    content = encode_image(picture, format)
+    image = _open(content)
+    assert "icc_profile" not in image.info
+    assert not image.info.get("exif")
+    assert not getattr(image, "text", {})
+    assert read_provenance(io.BytesIO(content)) == {}
+    assert b"memnet" not in content
+
+
+@pytest.mark.parametrize(("format", "depth"), _KEEPING)
+@pytest.mark.parametrize("has_exif", [False, True])
+def test_provenance_is_recorded(
+    photo: Picture, tmp_path: Path, format: str, depth: int, has_exif: bool
+) -> None:
+    picture = replace(photo, bit_depth=depth)
+    if not has_exif:
+        picture = replace(picture, source=Source())
+    path = tmp_path / "a"
+    write_image(picture, path, format=format, provenance=_RECORD)
+    assert read_provenance(path) == _RECORD
+    image = _open(path.read_bytes())
+    if format == "png":
+        assert image.text == _RECORD  # type: ignore[attr-defined]
+    else:
+        shown = image.getexif()[ExifTags.Base.Software]
+        assert shown == ("Camera 1.0" if has_exif else "memnet 0.1.0")
+    # a second run replaces the record of the first
+    again = {**_RECORD, "memnet:task": "denoise"}
+    write_image(read_image(path), path, format=format, provenance=again)
+    assert read_provenance(path) == again
+
+
+def test_pictures_of_others_have_no_provenance(photo: Picture, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("L", (3, 3)).save(path)
+    assert read_provenance(path) == {}
+    path.write_bytes(b"no picture at all")
+    with pytest.raises(ImageError, match="is not a picture"):
+        read_provenance(path)
+
+
+def test_png_chunks_are_as_another_reader_wants_them(photo: Picture) -> None:
+    content = encode_image(replace(photo, bit_depth=16), "png", provenance=_RECORD)
+    names = [name for name, _ in png.Reader(bytes=content).chunks()]
+    assert names[0] == b"IHDR"
+    assert names[-1] == b"IEND"
+    # the profile stands before the pixels, and those are in one piece
+    assert names.index(b"iCCP") < names.index(b"IDAT")
+    assert names.count(b"eXIf") == 1
+    assert names.count(b"iTXt") == len(_RECORD)
+
+
+@pytest.mark.parametrize("quality", [10, 50, 89, 90, 95, 100])
+@pytest.mark.parametrize("grey", [False, True])
+def test_jpeg_is_what_libjpeg_makes_at_that_quality(
+    photo: Picture, quality: int, grey: bool
+) -> None:
+    picture = replace(photo, pixels=photo.pixels[:, :, :1]) if grey else photo
+    samples = picture_to_array(picture, np.uint8)
+    file = io.BytesIO()
+    subsampling = 0 if quality >= 90 else 2
+    Image.fromarray(samples[:, :, 0] if grey else samples).save(
+        file, "JPEG", quality=quality, subsampling=subsampling
+    )
+    ours = _open(encode_image(picture, "jpeg", quality=quality))
+    np.testing.assert_array_equal(np.asarray(ours), np.asarray(Image.open(file)))
+    assert ours.mode == ("L" if grey else "RGB")
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp"])
+def test_quality_trades_size_for_likeness(photo: Picture, format: str) -> None:
+    contents = [encode_image(photo, format, quality=quality) for quality in (10, 50, 95)]
+    assert len(contents[0]) < len(contents[1]) < len(contents[2])
+    errors = [
+        np.square(read_image(io.BytesIO(content)).pixels - photo.pixels).mean()
+        for content in contents
+    ]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 2e-3
+
+
+@pytest.mark.parametrize("format", ["jpeg", "bmp"])
+def test_without_alpha_a_picture_is_shown_on_white(format: str) -> None:
+    pixels = np.full((16, 48, 3), 0.25, np.float32)
+    alpha = np.tile(np.repeat(np.array([0, 0.5, 1], np.float32), 16), (16, 1))
+    picture = Picture(pixels, alpha, 16)
+    back = read_image(io.BytesIO(encode_image(picture, format, quality=100)))
+    assert back.alpha is None
+    assert back.bit_depth == 8
+    shown = picture_to_array(back, np.uint8)[8, [8, 24, 40]].astype(int)
+    # 255 (1 - alpha) + 63.75 alpha
+    assert np.abs(shown - np.array([[255], [159], [64]])).max() <= 1
+
+
+def test_webp_keeps_alpha_and_has_no_grey(rng: np.random.Generator) -> None:
+    picture = picture_from_array(rng.integers(0, 256, (20, 30, 2), dtype=np.uint8))
+    back = read_image(io.BytesIO(encode_image(picture, "webp", quality=100)))
+    assert not back.is_grey
+    assert picture.alpha is not None
+    assert back.alpha is not None
+    np.testing.assert_allclose(back.alpha, picture.alpha, atol=1e-6)
+
+
+@pytest.mark.parametrize(("format", "depth"), [("png", 16), ("tiff", 16), ("webp", 8), ("jpeg", 8)])
+def test_a_profile_for_other_channels_is_left_out(format: str, depth: int) -> None:
+    grey = Picture(np.zeros((9, 9, 1), np.float32), None, depth, Source(icc_profile=_SRGB))
+    kept = _open(encode_image(grey, format)).info.get("icc_profile")
+    # WebP stores grey as RGB
+    assert kept == (_SRGB if format == "webp" else None)
+
+
+@given(value=st.floats(-0.5, 1.5, width=32), depth=st.sampled_from([8, 16]))
+def test_values_are_clipped_and_rounded_once(value: float, depth: int) -> None:
+    picture = Picture(np.full((1, 1, 1), value, np.float32), None, depth)
+    back = read_image(io.BytesIO(encode_image(picture, "png")))
+    white = 2**depth - 1
+    exact = min(max(value, 0.0), 1.0) * white
+    stored = float(picture_to_array(back, np.uint16 if depth == 16 else np.uint8)[0, 0, 0])
+    # float32 carries 24 bits: a half may fall to either side, nothing else may
+    assert abs(stored - exact) <= 0.5 + exact * 2**-23
+
+
+def test_16_bits_are_rounded_to_8_not_cut(photo: Picture) -> None:
+    picture = Picture(np.full((8, 8, 3), 40_000 / 65_535, np.float32), None, 16)
+    for format in ("bmp", "jpeg"):
+        samples = picture_to_array(read_image(io.BytesIO(encode_image(picture, format))), np.uint8)
+        # 40000 / 65535 * 255 = 155.64
+        assert (samples == 156).all()
+
+
+def test_exif_too_long_for_jpeg_gives_way_to_the_record(photo: Picture) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "x" * 70_000
+    picture = replace(photo, source=Source(exif=exif.tobytes()))
+    content = encode_image(picture, "jpeg", provenance=_RECORD)
+    assert read_provenance(io.BytesIO(content)) == _RECORD
+    assert ExifTags.Base.ImageDescription not in _open(content).getexif()
+    for format in ("png", "webp", "tiff"):
+        kept = _open(encode_image(picture, format)).getexif()
+        assert kept[ExifTags.Base.ImageDescription] == "x" * 70_000
+
+
+def test_the_storage_of_a_tiff_is_not_carried_into_exif(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path, np.zeros((40, 30, 3), np.uint8), photometric="rgb", tile=(16, 16), compression="zlib"
+    )
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages[0].tags["Software"].overwrite("scanner")
+    exif = _open(encode_image(read_image(path), "jpeg")).getexif()
+    assert exif[ExifTags.Base.Software] == "scanner"
+    assert not {254, 256, 257, 258, 259, 262, 273, 277, 278, 279, 322, 323, 324, 325} & set(exif)
+
+
+def test_a_thumbnail_is_left_behind() -> None:
+    thumbnail = io.BytesIO()
+    Image.new("RGB", (8, 8), "blue").save(thumbnail, "JPEG")
+    data = thumbnail.getvalue()
+    # TIFF 6.0: a directory is a count, entries of (tag, type, count, value), the next one's address
+    first = struct.pack("<H HHI4s I", 1, 0x010F, 2, 4, b"Mak\0", 26)
+    second = struct.pack("<H HHII HHII I", 2, 0x0201, 4, 1, 56, 0x0202, 4, 1, len(data), 0)
+    block = b"Exif\0\0II*\0\x08\0\0\0" + first + second + data
+    file = io.BytesIO()
+    Image.new("RGB", (30, 20), "red").save(file, "JPEG", exif=block)
+    assert _open(file.getvalue()).getexif().get_ifd(ExifTags.IFD.IFD1)
+    content = encode_image(read_image(file), "jpeg")
+    exif = _open(content).getexif()
+    assert exif[ExifTags.Base.Make] == "Mak"
+    assert exif.get_ifd(ExifTags.IFD.IFD1) == {}
+    assert data not in content
+
+
+@pytest.mark.parametrize(("format", "shape"), [("webp", (1, 16_384)), ("jpeg", (66_000, 1))])
+def test_what_a_format_cannot_hold_is_told(format: str, shape: tuple[int, int]) -> None:
+    picture = picture_from_array(np.zeros(shape, np.uint8))
+    with pytest.raises(ImageError, match=rf"{shape[1]}x{shape[0]} pixels .* {format} .*TIFF\.$"):
+        encode_image(picture, format)
+
+
+def test_wrong_formats_and_qualities_are_wrong_usage(photo: Picture) -> None:
+    with pytest.raises(UsageError, match=r"'tif': expected one of bmp, jpeg.*Did you mean 'tiff'"):
+        encode_image(photo, "tif")
+    for quality in (0, 101, -5):
+        with pytest.raises(UsageError, match=f"quality {quality} is out of range"):
+            encode_image(photo, "jpeg", quality=quality)
