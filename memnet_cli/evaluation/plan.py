@@ -133,7 +133,8 @@ def _tasks_of(dataset: str, asked: Sequence[str]) -> tuple[Task, ...]:
         return tuple(get_task(name) for name in dict.fromkeys(asked))
     if Path(dataset).is_dir():
         return tuple(TASKS.values())
-    return tuple(get_task(name) for name in get_dataset(dataset).tasks)
+    names = get_dataset(dataset).tasks or tuple(TASKS)  # a training set is for none of them
+    return tuple(get_task(name) for name in names)
 
 
 def _levels_of(task: Task, asked: Sequence[int]) -> tuple[int, ...]:

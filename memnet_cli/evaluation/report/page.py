@@ -166,9 +166,11 @@ def _charts(results: Results, section: Section) -> str:
             )
     if not charts:
         return ""
+    has_quotes = any(not row.measured for row in section.rows)
+    quoted = "; dashed lines are quoted from the papers" if has_quotes else ""
     return (
         "<h3>Quality against time</h3><p class='hint'>Circles were run here, their area grows "
-        "with the number of parameters; dashed lines are quoted from the papers.</p>"
+        f"with the number of parameters{quoted}.</p>"
         f"<div class='charts'>{''.join(charts)}</div>"
     )
 

@@ -10,8 +10,8 @@ from html import escape
 from memnet_cli.evaluation.tables import count_text
 
 _WIDTH, _HEIGHT = 380, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 14, 40
-_LABEL_GAP = 13
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 24, 40
+_LABEL_GAP, _LABEL_WIDTH = 13, 80
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,16 @@ def _spaced(wanted: Sequence[float]) -> list[float]:
     return placed
 
 
+def _crowded(axes: _Axes, point: Point, points: Sequence[Point]) -> bool:
+    """Say whether another circle lies where a label to the right of ``point`` would be."""
+    x, y = axes.x(point.seconds), axes.y(point.psnr)
+    room_left = x - _LEFT > _LABEL_WIDTH
+    return room_left and any(
+        0 < axes.x(other.seconds) - x < _LABEL_WIDTH and abs(axes.y(other.psnr) - y) < _LABEL_GAP
+        for other in points
+    )
+
+
 def _grid(axes: _Axes) -> list[str]:
     bottom = _HEIGHT - _BOTTOM
     parts = []
@@ -96,7 +106,7 @@ def _grid(axes: _Axes) -> list[str]:
     parts.append(
         f'<text class="axis" x="{(_LEFT + _WIDTH - _RIGHT) / 2:.0f}" y="{_HEIGHT - 6}" '
         'text-anchor="middle">seconds per megapixel (faster is left)</text>'
-        f'<text class="axis" x="4" y="{_TOP - 3}">dB</text>'
+        f'<text class="axis" x="4" y="{_TOP - 12}">PSNR, dB</text>'
     )
     return parts
 
@@ -115,7 +125,7 @@ def _marks(axes: _Axes, points: Sequence[Point], lines: Sequence[Line]) -> list[
     for point, label_y in zip(points, point_labels, strict=True):
         x, y = axes.x(point.seconds), axes.y(point.psnr)
         radius = 4.0 if point.parameters is None else 3.0 + (point.parameters / 1e5) ** 0.5
-        right = x < _WIDTH * 0.6
+        right = x < _WIDTH * 0.6 and not _crowded(axes, point, points)
         label_x = x + (radius + 4 if right else -radius - 4)
         parts.append(
             f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="{min(radius, 14):.1f}">'
