@@ -287,3 +287,13 @@ def test_strips_that_inflate_beyond_their_size_are_refused(planes: Path) -> None
 def test_a_compression_that_is_not_there_is_named(planes: Path) -> None:
     with pytest.raises(ImageError, match=r"with LZW compression, .* save it uncompressed"):
         read_image(io.BytesIO(_retagged(planes, b"", {"Compression": 5})))
+
+
+@pytest.mark.parametrize("white", [255, 1000, 4095, 65535])
+def test_pgm_of_any_white(rng: np.random.Generator, white: int) -> None:
+    # netpbm: samples above 255 take two bytes, the upper one first
+    values = rng.integers(0, white + 1, (6, 9))
+    data = values.astype(">u2" if white > 255 else np.uint8).tobytes()
+    picture = read_image(io.BytesIO(f"P5\n9 6\n{white}\n".encode() + data))
+    assert picture.bit_depth == (16 if white > 255 else 8)
+    np.testing.assert_allclose(picture.pixels[:, :, 0], values / white, atol=0.5 / 65535 + 1e-6)
