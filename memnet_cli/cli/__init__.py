@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import typer
 
 from memnet_cli import __version__
 from memnet_cli.cli._console import print_error
+from memnet_cli.cli.benchmark import benchmark
+from memnet_cli.cli.compare import compare
+from memnet_cli.cli.degrade import degrade
+from memnet_cli.cli.restore import restore
 from memnet_cli.errors import MemnetError
 
 app = typer.Typer(
@@ -18,6 +23,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # one line per subcommand
+app.command("restore")(restore)
+app.command("degrade")(degrade)
+app.command("benchmark")(benchmark)
+app.command("compare")(compare)
 
 
 def _version(value: bool) -> None:
@@ -37,6 +46,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; every known failure becomes one sentence and an exit code."""
+    # Pillow warns of damaged EXIF, which costs the user nothing
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         app()
     except MemnetError as error:

@@ -47,4 +47,5 @@ def luma_uint8(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if pixels.shape[2] == 1:
         return pixels[:, :, 0]
     luma = pixels.astype(np.float64) @ _RGB_TO_YCBCR[0] + 16.0
-    return np.floor(luma + 0.5).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.floor(luma + 0.5).astype(np.uint8)
+    return rounded

@@ -1,0 +1,300 @@
+"""Weights by name: bundled with the package, in the user's cache, or to be downloaded.
+
+``python -m memnet_cli.stores.weights FOLDER`` writes the manifest FOLDER/weights.json anew from
+what the weights files in it say about themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from memnet_cli.checkpoints import check_purpose, read_info
+from memnet_cli.errors import WeightsError, did_you_mean
+from memnet_cli.files import write_atomically
+from memnet_cli.models import MODELS
+from memnet_cli.stores.downloads import (
+    DEFAULT_PATIENCE,
+    Expected,
+    Patience,
+    Progress,
+    download,
+    file_sha256,
+    is_sound,
+    join_address,
+)
+
+#: Where weights that are not bundled are released.
+RELEASE_ADDRESS = "https://github.com/memnet-cli/memnet/releases/download/weights-v1"
+MIRROR_VARIABLE = "MEMNET_WEIGHTS_MIRROR"
+MANIFEST = "weights.json"
+
+
+@dataclass(frozen=True)
+class WeightsEntry:
+    """One file of the zoo, as the manifest tells it.
+
+    Attributes:
+        name: what ``--weights`` takes.
+        file: its file name.
+        sha256: hex digest.
+        bytes: its size.
+        model: architecture.
+        task: what it restores; empty for all.
+        levels: trained on.
+        training_sets: trained on.
+        scores: dataset -> level -> {"psnr", "ssim"}.
+        licence: of the weights.
+        default: used when only the model and the task are named.
+        bundled: shipped inside the package.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    bytes: int
+    model: str
+    task: str
+    levels: tuple[int, ...]
+    training_sets: tuple[str, ...]
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    licence: str
+    default: bool
+    bundled: bool
+
+    @property
+    def path(self) -> Path:
+        """Where the file is or would be: in the package, else in the cache."""
+        return (weights_dir() if self.bundled else cache_dir()) / self.file
+
+    @property
+    def state(self) -> str:
+        """Say where it is: "bundled", "cached" or "remote"."""
+        if self.bundled:
+            return "bundled"
+        return "cached" if self.path.is_file() else "remote"
+
+    @property
+    def expected(self) -> Expected:
+        """What a download must be."""
+        return Expected(self.sha256, self.bytes)
+
+
+def weights_dir() -> Path:
+    """Return the folder of the bundled weights: in an installed package, else in the source."""
+    packed = Path(__file__).parents[1] / "_weights"
+    return packed if packed.is_dir() else Path(__file__).parents[2] / "weights"
+
+
+def cache_dir() -> Path:
+    """Return the folder that downloaded weights are kept in."""
+    return user_cache_path("memnet", appauthor=False) / "weights"
+
+
+@lru_cache(maxsize=4)
+def _manifest(path: Path) -> tuple[WeightsEntry, ...]:
+    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return tuple(
+        WeightsEntry(
+            name=name,
+            file=entry["file"],
+            sha256=entry["sha256"],
+            bytes=entry["bytes"],
+            model=entry["model"],
+            task=entry["task"],
+            levels=tuple(entry["levels"]),
+            training_sets=tuple(entry["training_sets"]),
+            scores=entry["scores"],
+            licence=entry["licence"],
+            default=entry["default"],
+            bundled=entry["bundled"],
+        )
+        for name, entry in document["weights"].items()
+    )
+
+
+def weights_entries() -> tuple[WeightsEntry, ...]:
+    """Return the whole zoo."""
+    return _manifest(weights_dir() / MANIFEST)
+
+
+def weights_names() -> tuple[str, ...]:
+    """Return the names of the zoo."""
+    return tuple(entry.name for entry in weights_entries())
+
+
+def get_weights(name: str) -> WeightsEntry:
+    """Return the zoo's entry called ``name``.
+
+    Raises:
+        WeightsError: for another name; the message lists the names, the nearest first.
+    """
+    for entry in weights_entries():
+        if entry.name == name:
+            return entry
+    known = weights_names()
+    raise WeightsError(
+        f"There are no weights '{name}'.{did_you_mean(name, known)} Known weights: "
+        f"{', '.join(known)}; a file is named by its path."
+    )
+
+
+def find_weights(
+    name: str | None, *, model: str, task: str, patience: Patience = DEFAULT_PATIENCE
+) -> Path:
+    """Return the weights file to use, downloaded and verified if it is not bundled.
+
+    Args:
+        name: a file, or a name of the zoo; None for the defaults of ``model``.
+        model: an architecture, or a name of the zoo.
+        task: what is to be restored.
+        patience: with the network.
+
+    Raises:
+        WeightsError: for a file or name that is not there, or weights of another task.
+        DownloadError: if they cannot be fetched.
+    """
+    if name is not None and _looks_like_file(name):
+        path = Path(name)
+    elif name is not None:
+        path = fetch(get_weights(name), patience=patience)
+    elif model in MODELS:
+        path = fetch(_default(model, task), patience=patience)
+    elif _looks_like_file(model):
+        path = Path(model)
+    else:
+        path = fetch(_by_model_or_name(model), patience=patience)
+    check_purpose(path, task)
+    return path
+
+
+def _looks_like_file(text: str) -> bool:
+    return text.endswith(".safetensors") or os.sep in text or Path(text).is_file()
+
+
+def _default(model: str, task: str) -> WeightsEntry:
+    fitting = [e for e in weights_entries() if e.model == model and e.task in {task, ""}]
+    for entry in fitting:
+        if entry.default:
+            return entry
+    if fitting:
+        return fitting[0]
+    title = MODELS[model].title
+    raise WeightsError(
+        f"There are no weights of {title} for {task} yet: give a file with --weights, or train "
+        f"one with `memnet train --task {task} --model {model}`."
+    )
+
+
+def _by_model_or_name(name: str) -> WeightsEntry:
+    known = (*MODELS, *weights_names())
+    if name not in known:
+        raise WeightsError(
+            f"There is no model '{name}'.{did_you_mean(name, known)} Known models and weights: "
+            f"{', '.join(known)}."
+        )
+    return get_weights(name)
+
+
+def fetch(
+    entry: WeightsEntry,
+    *,
+    folder: Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    patience: Patience = DEFAULT_PATIENCE,
+) -> Path:
+    """Return the verified file of a zoo entry, downloading it if it is not there.
+
+    Bundled weights answer without network. With ``folder`` the file is put there instead of the
+    cache; ``force`` downloads it again.
+
+    Raises:
+        WeightsError: if a bundled file is damaged.
+        DownloadError: if it cannot be fetched.
+    """
+    target = entry.path if folder is None else folder / entry.file
+    if not force and is_sound(target, entry.expected):
+        return target
+    if entry.bundled and is_sound(entry.path, entry.expected):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, entry.path.read_bytes())
+        return target
+    if entry.bundled and folder is None:
+        raise WeightsError(f"The bundled weights {entry.path} are damaged: install memnet again.")
+    base = os.environ.get(MIRROR_VARIABLE) or RELEASE_ADDRESS
+    return download(
+        join_address(base, entry.file),
+        target,
+        entry.expected,
+        progress=progress,
+        patience=patience,
+    )
+
+
+def adopt(entry: WeightsEntry, file: Path, folder: Path | None = None) -> Path:
+    """Take a file that was fetched by other means into the cache, verified the same way.
+
+    Raises:
+        WeightsError: if it is not there or not the file that the manifest names.
+    """
+    if not is_sound(file, entry.expected):
+        what = "is not there" if not file.is_file() else "is not that file (sha256 differs)"
+        raise WeightsError(f"{file} {what}: expected {entry.name} of {entry.bytes} bytes.")
+    target = (cache_dir() if folder is None else folder) / entry.file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, file.read_bytes())
+    return target
+
+
+def describe_file(path: Path) -> dict[str, object]:
+    """Return the manifest's entry for a weights file; ``default`` if it is the only one."""
+    info = read_info(path)
+    return {
+        "file": path.name,
+        "sha256": file_sha256(path),
+        "bytes": path.stat().st_size,
+        "model": info.model,
+        "task": info.task,
+        "levels": list(info.levels),
+        "training_sets": list(info.training_sets),
+        "scores": info.scores,
+        "licence": info.licence,
+        "default": True,
+        "bundled": True,
+    }
+
+
+def write_manifest(folder: Path) -> Path:
+    """Write ``weights.json`` of a folder; entries of files that are elsewhere are kept.
+
+    Of several files of one model and task the first by name is the default, unless the manifest
+    says otherwise already.
+    """
+    path = folder / MANIFEST
+    old: dict[str, Any] = json.loads(path.read_text("utf-8"))["weights"] if path.is_file() else {}
+    entries = {name: entry for name, entry in old.items() if not entry["bundled"]}
+    chosen = {(e["model"], e["task"]) for e in entries.values() if e["default"]}
+    for file in sorted(folder.glob("*.safetensors")):
+        entry = describe_file(file)
+        key = (entry["model"], entry["task"])
+        before = old.get(file.stem)
+        entry["default"] = before["default"] if before else key not in chosen
+        chosen.add(key)
+        entries[file.stem] = entry
+    text = json.dumps({"weights": entries}, indent=1, sort_keys=True) + "\n"
+    write_atomically(path, text.encode())
+    return path
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{write_manifest(Path(sys.argv[1]))}\n")

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from memnet_cli.errors import DatasetError
+from memnet_cli.stores import datasets
+from memnet_cli.stores.datasets import dataset_names, find_images, get_dataset
+from memnet_cli.stores.downloads import Patience
+from memnet_cli.tasks import TASKS
+from tests.stores.conftest import Site
+
+QUICK = Patience(attempts=2, wait=0.01, timeout=0.5)
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the tests away from the user's cache and variables."""
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(datasets, "cache_dir", lambda: cache)
+    monkeypatch.delenv("MEMNET_DATA", raising=False)
+    monkeypatch.delenv("MEMNET_DATA_MIRROR", raising=False)
+    return cache
+
+
+@pytest.fixture
+def mirrored(site: Site, shared: Path) -> Site:
+    """Serve Set5 as its host does."""
+    for file in get_dataset("Set5").files:
+        site.files[f"/{file.path}"] = (shared / "datasets" / "mirror" / file.path).read_bytes()
+    return site
+
+
+def test_catalogue_is_the_reference_manifest(shared: Path) -> None:
+    manifest = json.loads((shared / "datasets" / "manifest.json").read_text())
+    assert set(dataset_names()) == set(manifest["datasets"])
+    for name, theirs in manifest["datasets"].items():
+        ours = [(f.path, f.sha256, f.bytes) for f in get_dataset(name).files]
+        assert ours == [(f["path"], f["sha256"], f["bytes"]) for f in theirs["files"]]
+        assert get_dataset(name).role == theirs["role"]
+
+
+def test_every_benchmark_says_for_which_task() -> None:
+    for name in dataset_names():
+        entry = get_dataset(name)
+        assert (entry.role == "test") == bool(entry.tasks)
+        assert set(entry.tasks) <= set(TASKS)
+        assert entry.source
+
+
+def test_bsd100_is_bsd_val() -> None:
+    # the field's commonest leak: the benchmark's images are the training set's
+    hashes = [{f.sha256 for f in get_dataset(name).files} for name in ("BSD100", "BSD-val")]
+    assert hashes[0] == hashes[1]
+
+
+def test_name_in_any_case_and_the_nearest_for_a_wrong_one() -> None:
+    assert get_dataset("set5").name == "Set5"
+    with pytest.raises(DatasetError, match=r"Did you mean 'Set5'\?.*Known datasets: T91, BSD"):
+        get_dataset("Set15")
+
+
+def test_downloads_once_from_a_mirror(
+    mirrored: Site, monkeypatch: pytest.MonkeyPatch, empty_cache: Path
+) -> None:
+    monkeypatch.setenv("MEMNET_DATA_MIRROR", mirrored.address)
+    progress: list[tuple[int, int | None]] = []
+    images = find_images("Set5", progress=lambda a, b: progress.append((a, b)))
+    entry = get_dataset("Set5")
+    assert [image.name for image in images] == [file.name for file in entry.files]
+    assert progress[-1] == (entry.bytes, entry.bytes)
+    assert all(image.path.is_relative_to(empty_cache) for image in images)
+    asked = len(mirrored.requests)
+    assert find_images("Set5", offline=True) == images
+    assert len(mirrored.requests) == asked
+
+
+def test_only_the_damaged_file_is_fetched_again(
+    mirrored: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMNET_DATA_MIRROR", mirrored.address)
+    images = find_images("Set5")
+    damaged = bytearray(images[2].path.read_bytes())
+    damaged[5000] ^= 1
+    images[2].path.write_bytes(damaged)
+    before = len(mirrored.requests)
+    assert find_images("Set5") == images
+    assert len(mirrored.requests) == before + 1
+
+
+def test_mirror_may_be_a_folder(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMNET_DATA_MIRROR", str(shared / "datasets" / "mirror"))
+    assert len(find_images("Classic5")) == 5
+
+
+@pytest.mark.parametrize("layout", ["by name", "by catalogue path"])
+def test_data_folder_of_the_user(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    mirror = shared / "datasets" / "mirror"
+    if layout == "by name":
+        (tmp_path / "own" / "Set5").mkdir(parents=True)
+        for file in get_dataset("Set5").files:
+            (tmp_path / "own" / "Set5" / file.name).symlink_to(mirror / file.path)
+    root = tmp_path / "own" if layout == "by name" else mirror
+    assert len(find_images("Set5", data_dir=root, offline=True)) == 5
+    monkeypatch.setenv("MEMNET_DATA", str(root))
+    assert len(find_images("Set5", offline=True)) == 5
+
+
+def test_offline_says_what_is_missing_and_where_to_put_it() -> None:
+    with pytest.raises(DatasetError) as caught:
+        find_images("Set5", offline=True)
+    message = str(caught.value)
+    assert "5 of 5 images of Set5 are missing (1.7 MB)" in message
+    assert "Set5/baby_GT.bmp" in message
+    assert "--data-dir or MEMNET_DATA" in message
+
+
+def test_no_network_says_the_same(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMNET_DATA_MIRROR", site.address)
+    with pytest.raises(DatasetError, match=r"5 of 5 .* HTTP 404"):
+        find_images("Set5", patience=QUICK)
+
+
+def test_wrong_bytes_are_refused(mirrored: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"/{get_dataset('Set5').files[0].path}"
+    mirrored.files[path] = bytes(len(mirrored.files[path]))
+    monkeypatch.setenv("MEMNET_DATA_MIRROR", mirrored.address)
+    with pytest.raises(DatasetError, match="sha256"):
+        find_images("Set5", patience=QUICK)
+
+
+def test_any_folder_in_natural_order(tmp_path: Path) -> None:
+    for name in ("10.png", "2.png", "b.jpg", "notes.txt", ".hidden.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    images = find_images(str(tmp_path))
+    assert [image.name for image in images] == ["2.png", "10.png", "b.jpg"]
+    assert all(image.sha256 for image in images)
+
+
+def test_folder_without_pictures(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no picture in the folder"):
+        find_images(str(tmp_path))
+
+
+def test_data_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="There is no data folder"):
+        find_images("Set5", data_dir=tmp_path / "nowhere")
