@@ -126,7 +126,7 @@ def benchmark(
     ] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", envvar="MEMNET_DATA", help="Where datasets lie already."),
+        typer.Option("--data-dir", help="Where datasets lie already; also MEMNET_DATA."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
     device: Annotated[

@@ -146,10 +146,7 @@ def plan_method(name: MethodName, task: Task) -> PlannedMethod:
             )
         baseline.check_installed()
         return PlannedMethod(name, task, baseline)
-    if name.is_file:
-        weights = find_weights(name.base, model="memnet", task=task.name)
-    else:
-        weights = find_weights(None, model=name.base, task=task.name)
+    weights = find_weights(None, model=name.base, task=task.name)
     info = check_purpose(weights, task.name, name.exit_block)
     return PlannedMethod(name, task, weights=weights, info=info)
 

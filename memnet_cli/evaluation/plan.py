@@ -104,11 +104,8 @@ def make_plan(
         WeightsError: for weights that are missing, damaged, or for none of the tasks.
         DownloadError: if a dataset cannot be fetched.
     """
-    pairs = [
-        (dataset, task)
-        for dataset in dict.fromkeys(config.datasets)
-        for task in _tasks_of(dataset, config.tasks)
-    ]
+    datasets = dict.fromkeys(_canonical(dataset) for dataset in config.datasets)
+    pairs = [(dataset, task) for dataset in datasets for task in _tasks_of(dataset, config.tasks)]
     levels = {task.name: _levels_of(task, config.levels) for _, task in pairs}
     tasks = tuple(dict.fromkeys(task.name for _, task in pairs))
     methods, notes = _plan_methods(config, tasks)
@@ -126,6 +123,11 @@ def make_plan(
         for dataset, task in pairs
     )
     return Plan(config, sets, notes)
+
+
+def _canonical(dataset: str) -> str:
+    """Spell a catalogue name as the catalogue does; a folder is called as the user called it."""
+    return dataset if Path(dataset).is_dir() else get_dataset(dataset).name
 
 
 def _tasks_of(dataset: str, asked: Sequence[str]) -> tuple[Task, ...]:

@@ -127,7 +127,7 @@ def grey_uint8(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the full-range grey (H, W) of an 8-bit picture, as MATLAB's ``rgb2gray``.
 
     A picture whose channels are equal, as two files of the 14 denoising images, keeps its values;
-    the studio-range luma would squeeze them to 16..235 and add about 1.3 dB for free.
+    the studio-range luma would squeeze them to 16..235 and add 0.7 dB for free (BM3D, sigma 30).
     """
     if pixels.ndim == 2:
         return pixels

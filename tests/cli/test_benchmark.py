@@ -223,7 +223,7 @@ def test_bad_input_is_one_sentence_and_never_waits_for_torch(
     blocked.write_text("a file where a folder should be")
     run = ("benchmark", "-d", str(folder), "-m", "degraded")
     cases: list[tuple[tuple[str, ...], str]] = [
-        (("benchmark", "-d", "set13"), "Did you mean 'Set1"),
+        (("benchmark", "-d", "set13"), "Did you mean 'Set"),
         (("benchmark",), "one of"),
         (("benchmark", "-d", str(empty), "-m", "degraded"), str(empty)),
         (("benchmark", "-d", str(small), "-m", "bicubic", "--task", "sr"), "dot.png is 12x12"),

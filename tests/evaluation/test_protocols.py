@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from memnet_cli.stores.datasets import DatasetImage
 from PIL import Image
 from torchmetrics.functional.image import (
     peak_signal_noise_ratio,
@@ -29,6 +28,7 @@ from memnet_cli.evaluation.protocols import (
     score,
     shrink_factor,
 )
+from memnet_cli.stores.datasets import DatasetImage
 from memnet_cli.tasks import TASKS, get_task
 
 Images = Callable[[str], tuple[DatasetImage, ...]]
