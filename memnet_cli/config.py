@@ -8,6 +8,8 @@ from typing import Literal
 
 from memnet_cli.errors import UsageError
 
+__version__ = "0.1.0"
+
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 #: A whole number of pixels, "auto" (from free memory) or "off" (the whole picture at once).

@@ -7,12 +7,14 @@ import warnings
 
 import typer
 
-from memnet_cli import __version__
 from memnet_cli.cli._console import print_error
 from memnet_cli.cli.benchmark import benchmark
 from memnet_cli.cli.compare import compare
 from memnet_cli.cli.degrade import degrade
+from memnet_cli.cli.download_weights import download_weights
+from memnet_cli.cli.models import models
 from memnet_cli.cli.restore import restore
+from memnet_cli.config import __version__
 from memnet_cli.errors import MemnetError
 
 app = typer.Typer(
@@ -27,6 +29,8 @@ app.command("restore")(restore)
 app.command("degrade")(degrade)
 app.command("benchmark")(benchmark)
 app.command("compare")(compare)
+app.command("models")(models)
+app.command("download-weights")(download_weights)
 
 
 def _version(value: bool) -> None:

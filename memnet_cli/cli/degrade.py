@@ -41,7 +41,11 @@ def degrade(
     memnet degrade --task sr --scale 3 clean/ small/
     """
     chosen = get_task(task)
-    levels = {"sr": ("--scale", scale), "denoise": ("--sigma", sigma), "jpeg": ("--quality", quality)}
+    levels = {
+        "sr": ("--scale", scale),
+        "denoise": ("--sigma", sigma),
+        "jpeg": ("--quality", quality),
+    }
     option, level = levels[chosen.name]
     if level is None:
         raise UsageError(f"--task {task} needs a {chosen.level_name}: give {option}.")
@@ -72,7 +76,8 @@ def degrade(
                 failed += 1
                 print_error(f"{job.name}: {error}")
     if not quiet:
-        out.print(f"{written} degraded by {chosen.level_name} {level}, {skipped} skipped, "
-                  f"{failed} failed")
+        out.print(
+            f"{written} degraded by {chosen.level_name} {level}, {skipped} skipped, {failed} failed"
+        )
     if failed:
         raise typer.Exit(1)

@@ -87,7 +87,7 @@ def restore(
     chroma: Annotated[
         bool, typer.Option("--chroma", help="For --task jpeg: restore the chroma planes too.")
     ] = False,
-    format: Annotated[  # noqa: A002 - the name of the option
+    format: Annotated[
         str | None, typer.Option("--format", "-f", help="png, jpg, webp or tiff; else PNG.")
     ] = None,
     quality: Annotated[
@@ -111,9 +111,7 @@ def restore(
     ] = False,
     provenance: Annotated[
         bool,
-        typer.Option(
-            "--provenance/--no-provenance", help="Record in the output how it was made."
-        ),
+        typer.Option("--provenance/--no-provenance", help="Record in the output how it was made."),
     ] = True,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and what it would take.")
@@ -121,9 +119,7 @@ def restore(
     json: Annotated[
         bool, typer.Option("--json", help="One JSON document on standard output.")
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")
-    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Restore pictures: enlarge them, remove noise, or remove JPEG damage.
 
@@ -148,9 +144,7 @@ def restore(
 
     from memnet_cli.restoration.folder import Settings
 
-    settings = Settings(
-        task, scale, chroma, quality, overwrite, provenance, compare, verify_tiles
-    )
+    settings = Settings(task, scale, chroma, quality, overwrite, provenance, compare, verify_tiles)
     restorers = _load(files, options)
     if dry_run:
         _show_plan(jobs, settings, restorers, report)
@@ -165,9 +159,7 @@ def _tasks(task: str, scale: float | None, chroma: bool) -> tuple[str, ...]:
             raise UsageError("--scale goes with --task sr: give --task sr to enlarge.")
         return ("jpeg", "denoise")
     if task not in TASKS:
-        raise UsageError(
-            f"There is no task '{task}': expected {', '.join(TASKS)} or {AUTO}."
-        )
+        raise UsageError(f"There is no task '{task}': expected {', '.join(TASKS)} or {AUTO}.")
     get_task(task).check_options(scale, chroma)
     return (task,)
 
@@ -244,9 +236,7 @@ def _summarise(
     if settings.scale is not None:
         trained = restorer.trained_scale(settings.scale)
         if trained != settings.scale:
-            parts.append(
-                f"scale {settings.scale:g} made at x{trained} and resized bicubically"
-            )
+            parts.append(f"scale {settings.scale:g} made at x{trained} and resized bicubically")
     (err if report.to_stdout else out).print(" · ".join(parts), markup=False)
     if counts["skipped"] and not counts["restored"]:
         print_warning("Every output exists already: give --overwrite to make them again.")

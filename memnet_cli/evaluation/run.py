@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from memnet_cli import __version__
+from memnet_cli.config import __version__
 from memnet_cli.evaluation.benchmark import ImageScore, Plane, evaluate
 from memnet_cli.evaluation.methods import LoadedMethod, PlannedMethod, load_method
 from memnet_cli.evaluation.plan import Plan, PlannedSet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,10 @@ from PIL import Image
 
 from memnet_cli.imaging.resize import imresize
 
+_Value = TypeVar("_Value", bound=np.generic)
 
-def crop_to_multiple(image: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
+
+def crop_to_multiple(image: NDArray[_Value], factor: int) -> NDArray[_Value]:
     """Cut (H, W, ...) at the bottom and right so that both sides are multiples of ``factor``."""
     height, width = image.shape[:2]
     return image[: height - height % factor, : width - width % factor]

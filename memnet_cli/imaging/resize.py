@@ -59,9 +59,7 @@ def bicubic_matrix(length: int, new_length: int, scale: float) -> NDArray[np.flo
     return matrix
 
 
-def _resize_rows(
-    image: NDArray[np.float64], new_length: int, scale: float
-) -> NDArray[np.float64]:
+def _resize_rows(image: NDArray[np.float64], new_length: int, scale: float) -> NDArray[np.float64]:
     indices, weights = bicubic_taps(image.shape[0], new_length, scale)
     resized = np.zeros((new_length, *image.shape[1:]), dtype=np.float64)
     shape = (-1,) + (1,) * (image.ndim - 1)

@@ -23,9 +23,7 @@ def _check_types(config: object) -> None:
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value = getattr(config, field.name)
         if type(value) is not type(field.default):
-            raise UsageError(
-                f"{field.name} is {value!r}: expected a value like {field.default!r}."
-            )
+            raise UsageError(f"{field.name} is {value!r}: expected a value like {field.default!r}.")
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

@@ -128,10 +128,10 @@ class ReconstructionNet(nn.Module):
         self.norms = nn.ModuleList(BatchNorm(config.width) for _ in range(outputs))
         self.conv = nn.Conv2d(config.width, 1, 3, padding=1)
 
-    def forward(self, memory: Tensor, output: int) -> Tensor:
-        """Return the residual (N, 1, H, W) that is added to the input."""
+    def forward(self, x: Tensor, memory: Tensor, output: int) -> Tensor:
+        """Return y_m (N, 1, H, W): the input and the residual made of the memory."""
         residual: Tensor = self.conv(torch.relu(self.norms[output](memory)))
-        return residual
+        return x + residual
 
 
 class MemNet(RestorationModel):
@@ -169,15 +169,20 @@ class MemNet(RestorationModel):
             memories = [*memories, memory] if self.settings.long_term else [memory]
             yield memory
 
+    def _predicted(self, x: Tensor, memory: Tensor, output: int) -> Tensor:
+        restored: Tensor = self.reconstruction(x, memory, output)
+        return restored
+
     def predictions(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return (y_1, ..., y_M, y) when multi-supervised (eq. 11), else (y,)."""
         if not self.settings.multi_supervised:
             return (self(x),)
-        single = tuple(
-            x + self.reconstruction(memory, block)
-            for block, memory in enumerate(self._memories(x))
-        )
-        final = sum((w * y for w, y in zip(self.ensemble, single, strict=True)), torch.zeros_like(x))
+        single = [
+            self._predicted(x, memory, block) for block, memory in enumerate(self._memories(x))
+        ]
+        final = torch.zeros_like(x)
+        for weight, restored in zip(self.ensemble, single, strict=True):
+            final = final + weight * restored
         return (*single, final)
 
     def forward(self, x: Tensor, exit_block: int | None = None) -> Tensor:
@@ -195,10 +200,10 @@ class MemNet(RestorationModel):
             return self._exit(x, exit_block)
         if not self.settings.multi_supervised:
             *_, last = self._memories(x)
-            return x + self.reconstruction(last, 0)
+            return self._predicted(x, last, 0)
         restored = torch.zeros_like(x)
         for block, memory in enumerate(self._memories(x)):
-            restored = restored + self.ensemble[block] * (x + self.reconstruction(memory, block))
+            restored = restored + self.ensemble[block] * self._predicted(x, memory, block)
         return restored
 
     def _exit(self, x: Tensor, exit_block: int) -> Tensor:
@@ -210,7 +215,7 @@ class MemNet(RestorationModel):
             )
         for block, memory in enumerate(self._memories(x), start=1):
             if block == exit_block:
-                return x + self.reconstruction(memory, block - 1)
+                return self._predicted(x, memory, block - 1)
         raise AssertionError("unreachable: the block was checked above")
 
 

@@ -5,6 +5,7 @@ As published rivals: the batch normalisations of DnCNN are folded into its convo
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -26,7 +27,7 @@ class PlainNet(RestorationModel):
         widths = [1, *[config.width] * (config.depth - 1), 1]
         self.layers = nn.ModuleList(
             nn.Conv2d(before, after, 3, padding=1, bias=config.bias)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            for before, after in pairwise(widths)
         )
         for layer in self.layers:
             assert isinstance(layer, nn.Conv2d)

@@ -6,6 +6,7 @@ import zlib
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memnet_cli.errors import ImageError
 from memnet_cli.imaging.degradations import add_gaussian_noise, crop_to_multiple, downscale
@@ -31,7 +32,7 @@ def shrink(picture: Picture, scale: int) -> Picture:
             f"{scale}: give a larger one."
         )
 
-    def shrunk(plane: np.ndarray) -> np.ndarray:
+    def shrunk(plane: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.clip(downscale(crop_to_multiple(plane, scale), scale), 0, 1).astype(np.float32)
 
     alpha = None if picture.alpha is None else shrunk(picture.alpha)

@@ -77,25 +77,18 @@ def diagnose(picture: Picture) -> Diagnosis:
     quality = jpeg_quality(tables[0]) if tables else None
     sigma = noise_sigma(picture)
     if quality is not None and quality <= _VISIBLE_BLOCKS:
-        low, high = _TRAINED_QUALITY
-        return Diagnosis(
-            "jpeg",
-            f"JPEG of quality about {quality}",
-            None
-            if low <= quality <= high
-            else f"quality {quality} is outside of {low} to {high}, which the weights were "
-            "trained on",
-        )
+        warning = _outside(f"quality {quality}", quality, _TRAINED_QUALITY)
+        return Diagnosis("jpeg", f"JPEG of quality about {quality}", warning)
     if sigma >= _VISIBLE_NOISE:
-        low, high = _TRAINED_SIGMA
-        return Diagnosis(
-            "denoise",
-            f"noise of sigma about {sigma:.0f}",
-            None
-            if low <= sigma <= high
-            else f"sigma {sigma:.0f} is outside of {low:.0f} to {high:.0f}, which the weights "
-            "were trained on",
-        )
+        warning = _outside(f"sigma {sigma:.0f}", sigma, _TRAINED_SIGMA)
+        return Diagnosis("denoise", f"noise of sigma about {sigma:.0f}", warning)
     what = f"noise of sigma about {sigma:.0f}"
     what += f" and JPEG quality about {quality}" if quality is not None else ""
     return Diagnosis(None, f"no visible damage ({what}): left as it is")
+
+
+def _outside(what: str, value: float, trained: tuple[float, float]) -> str | None:
+    low, high = trained
+    if low <= value <= high:
+        return None
+    return f"{what} is outside of {low:g} to {high:g}, which the weights were trained on"

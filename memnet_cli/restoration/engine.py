@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from memnet_cli.config import TileSize
-from memnet_cli.errors import DeviceError, ImageError, UsageError
+from memnet_cli.errors import DeviceError, ImageError
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.restoration import memory
 from memnet_cli.restoration.devices import Runtime
@@ -103,12 +103,12 @@ class Engine:
         return Restored(again.plane, (*again.notes, note, *([f"result is {left}"] if left else [])))
 
     def _restore_until_it_fits(self, planes: Sequence[Plane], runtime: Runtime) -> list[Restored]:
-        sides = [self.tile_side(*plane.shape) for plane in planes]
+        sides = [self.tile_side(plane.shape[0], plane.shape[1]) for plane in planes]
         notes: tuple[str, ...] = ()
         while True:
             try:
                 tiles = [
-                    plan_tiles(*plane.shape, side, self.overlap)
+                    plan_tiles(plane.shape[0], plane.shape[1], side, self.overlap)
                     for plane, side in zip(planes, sides, strict=True)
                 ]
                 return [Restored(plane, notes) for plane in self._run(planes, tiles, runtime)]
@@ -137,9 +137,7 @@ class Engine:
                 results[index][tile.kept] = output[tile.kept_in_window]
         return results
 
-    def _batches(
-        self, tiles: Sequence[Sequence[Tile]]
-    ) -> Iterator[list[tuple[int, Tile]]]:
+    def _batches(self, tiles: Sequence[Sequence[Tile]]) -> Iterator[list[tuple[int, Tile]]]:
         """Yield batches of (plane index, tile), each of one window size."""
         flat = [(index, tile) for index, of_plane in enumerate(tiles) for tile in of_plane]
         flat.sort(key=lambda item: item[1].shape)
@@ -160,14 +158,12 @@ class Engine:
         return result
 
     def _model(self, batch: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor
         if self.exit_block is None:
-            output: torch.Tensor = self.model(batch)
-            return output
-        from memnet_cli.models.memnet import MemNet
-
-        if not isinstance(self.model, MemNet):
-            raise UsageError("--exit-block works with multi-supervised MemNet weights only.")
-        return self.model(batch, exit_block=self.exit_block)
+            output = self.model(batch)
+        else:  # only MemNet takes it, which check_purpose saw to
+            output = self.model(batch, exit_block=self.exit_block)
+        return output
 
 
 def _autocast(runtime: Runtime) -> AbstractContextManager[object]:
@@ -198,7 +194,8 @@ def out_of_memory(error: BaseException) -> bool:
     """Say whether the error means that an allocation failed, on any device."""
     text = str(error)
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        sign in text for sign in ("out of memory", "can't allocate memory", "could not create a memory")
+        sign in text
+        for sign in ("out of memory", "can't allocate memory", "could not create a memory")
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -215,9 +215,7 @@ def _finish(
     )
 
 
-def _write(
-    job: Job, picture: Picture, quality: int, provenance: Mapping[str, str] | None
-) -> int:
+def _write(job: Job, picture: Picture, quality: int, provenance: Mapping[str, str] | None) -> int:
     if job.target is None:
         data = encode_image(picture, job.format, quality=quality, provenance=provenance)
         sys.stdout.buffer.write(data)

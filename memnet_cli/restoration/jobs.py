@@ -156,11 +156,10 @@ def _found(
             raise UsageError(f"There is no file or folder {text}: give pictures that exist.")
 
 
-def _matches(
-    pattern: str, recursive: bool, own: Path | None
-) -> Iterator[tuple[Path, Path]]:
+def _matches(pattern: str, recursive: bool, own: Path | None) -> Iterator[tuple[Path, Path]]:
     fixed = Path(*_before_magic(Path(pattern)))
-    for match in sorted(glob.glob(pattern, recursive=True)):
+    # Path.glob takes no absolute patterns and would match hidden files
+    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207
         path = Path(match)
         if path.is_dir() and recursive:
             yield from ((file, file.relative_to(fixed)) for file in _walk(path, True, own))

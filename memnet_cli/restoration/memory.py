@@ -22,13 +22,13 @@ _SCRATCH = 1.4
 _MAX_TILE_PIXELS = 4096 * 4096
 
 
-class _LiveBytes(TorchDispatchMode):
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of all tensors that are alive while a model runs on the meta device."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.live = 0
-        self.peak = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live: int = 0
+        self.peak: int = 0
         self._seen: set[int] = set()
 
     def _release(self, key: int, size: int) -> None:
@@ -68,7 +68,7 @@ def peak_bytes_per_pixel(model: RestorationModel, dtype: torch.dtype) -> float:
         plane = torch.empty(1, 1, _PROBE_SIDE, _PROBE_SIDE, dtype=dtype)
     with torch.inference_mode(), _LiveBytes() as counter:
         shadow(plane)
-    return counter.peak / _PROBE_SIDE**2
+    return float(counter.peak) / _PROBE_SIDE**2
 
 
 def free_bytes(device: torch.device) -> int:

@@ -6,16 +6,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from memnet_cli import __version__
 from memnet_cli.checkpoints import WeightsInfo, check_purpose, load_weights
-from memnet_cli.config import RuntimeOptions, TileSize
+from memnet_cli.config import RuntimeOptions, TileSize, __version__
 from memnet_cli.imaging.images import (
     Picture,
     picture_from_array,
@@ -30,7 +29,7 @@ from memnet_cli.restoration.planes import merge, split
 from memnet_cli.stores.weights import find_weights
 from memnet_cli.tasks import Task, get_task
 
-ImageOrArray = TypeVar("ImageOrArray", Image.Image, NDArray[np.generic])
+ImageOrArray = TypeVar("ImageOrArray", Image.Image, NDArray[Any])
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,7 @@ def plan_axis(length: int, tile: int, overlap: int) -> tuple[Span, ...]:
     count = 1 - (-(length - tile) // stride)
     starts = [round(i * (length - tile) / (count - 1)) for i in range(count)]
     cuts = [0, *((starts[i + 1] + starts[i] + tile) // 2 for i in range(count - 1)), length]
-    return tuple(
-        Span(start, start + tile, cuts[i], cuts[i + 1]) for i, start in enumerate(starts)
-    )
+    return tuple(Span(start, start + tile, cuts[i], cuts[i + 1]) for i, start in enumerate(starts))
 
 
 def plan_tiles(height: int, width: int, tile: int, overlap: int) -> tuple[Tile, ...]:

@@ -21,7 +21,7 @@ from urllib.request import url2pathname
 
 import requests
 
-from memnet_cli import __version__
+from memnet_cli.config import __version__
 from memnet_cli.errors import DownloadError
 
 #: Told (bytes so far, bytes in all or None).

@@ -22,7 +22,9 @@ def test_interior_equals_pillow(photograph: NDArray[np.uint8], scale: float) -> 
     np.testing.assert_allclose(ours[inner], theirs[inner], atol=2e-3)
 
 
-@pytest.mark.parametrize(("shape", "scale", "expected"), [((9, 10), 1 / 3, (3, 4)), ((7, 5), 2, (14, 10))])
+@pytest.mark.parametrize(
+    ("shape", "scale", "expected"), [((9, 10), 1 / 3, (3, 4)), ((7, 5), 2, (14, 10))]
+)
 def test_size_is_rounded_up_as_in_matlab(
     shape: tuple[int, int], scale: float, expected: tuple[int, int]
 ) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memnet_cli.errors import DeviceError, ImageError
-from memnet_cli.restoration import engine as engine_module
+from memnet_cli.restoration import memory
 from memnet_cli.restoration.engine import NOT_FINITE, Engine, fault
 from memnet_cli.restoration.restorer import Restorer
 
@@ -115,10 +115,8 @@ def test_faults() -> None:
     assert fault(lit, half_black) == "black where the input is not"
 
 
-def test_auto_tile_follows_the_free_memory(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine_module.memory, "free_bytes", lambda _device: 4_000_000)
+def test_auto_tile_follows_the_free_memory(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda _device: 4_000_000)
     little = replace(engine, tile="auto", bytes_per_pixel=100.0, overlap=8)
     side = little.tile_side(1000, 1000)
     assert 100 * side * side <= 4_000_000

@@ -85,9 +85,7 @@ class TestPlan:
             (["in/a.png"], "in/", "itself one of the inputs"),
         ],
     )
-    def test_refused_before_work_starts(
-        self, inputs: list[str], output: str, message: str
-    ) -> None:
+    def test_refused_before_work_starts(self, inputs: list[str], output: str, message: str) -> None:
         with pytest.raises(UsageError, match=message):
             targets(*inputs, output=output)
 

@@ -89,9 +89,7 @@ class TestColour:
         assert restored.dtype == image.dtype
         assert restored.shape == (60, 72, *image.shape[2:])
 
-    def test_pil_in_pil_out(
-        self, tiny: dict[str, Restorer], photograph: NDArray[np.uint8]
-    ) -> None:
+    def test_pil_in_pil_out(self, tiny: dict[str, Restorer], photograph: NDArray[np.uint8]) -> None:
         image = Image.fromarray(photograph[:40, :50])
         restored = tiny["sr"](image, scale=2)
         assert (restored.mode, restored.size) == ("RGB", (100, 80))
