@@ -51,15 +51,15 @@ def score_table(section: Section) -> Table:
             label = level_label(section.task, level) if index == 0 else ""
             made.add_row(label, *_cells(row), style=_style(row, row in best))
         made.add_section()
-    made.caption = "\n".join(
-        [f"{_RUN} run here   {_QUOTED} quoted from a paper", *_footer(section)]
-    )
+    made.caption = "\n".join(_footer(section))
     made.caption_justify = "left"
     return made
 
 
 def _footer(section: Section) -> list[str]:
-    return [line for line in footer(section) if "italics" not in line]
+    """Return what stands under a table; the signs take the place of the italics."""
+    signs = f"{_RUN} run here   {_QUOTED} quoted from a paper"
+    return [signs if "italics" in line else line for line in footer(section)]
 
 
 def _style(row: TableRow, is_best: bool) -> str:

@@ -215,6 +215,7 @@ def _load_weights(method: PlannedMethod, options: RuntimeOptions) -> LoadedMetho
     chosen = replace(options, tta=name.tta, exit_block=name.exit_block)
     restorer: Restorer = Restorer.from_file(weights, method.task, chosen)
     model = restorer.engine.model
+    work = multiply_adds_per_pixel(model, name.exit_block) * (8 if name.tta else 1)
     plain_run = not name.tta and name.exit_block is None
     card = MethodCard(
         name=name.text,
@@ -227,7 +228,7 @@ def _load_weights(method: PlannedMethod, options: RuntimeOptions) -> LoadedMetho
         training_sets=restorer.info.training_sets,
         recorded=restorer.info.scores if plain_run else {},
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        multiply_adds_per_pixel=multiply_adds_per_pixel(model) * (8 if name.tta else 1),
+        multiply_adds_per_pixel=work,
         device=str(restorer.engine.runtime).rpartition(",")[0],
         precision=restorer.engine.runtime.precision,
         tta=name.tta,

@@ -265,7 +265,9 @@ def _environment(results: Results) -> str:
     facts = {**results.environment, "noise seed": str(results.seed)}
     for card in results.methods:
         if card.weights is not None:
-            facts[f"{card.name} ({card.task})"] = f"{card.weights}, sha256 {card.weights_hash}…"
+            facts[f"{card.name} ({card.task})"] = (
+                f"{card.weights}, sha256 {card.weights_hash}…, on {card.device}, {card.precision}"
+            )
     return "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items()
     )
