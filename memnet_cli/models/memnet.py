@@ -248,7 +248,7 @@ def grown(model: MemNet, recursions: int) -> MemNet:
             "gates that see every recursion."
         )
     bigger = MemNet(dataclasses.replace(old, recursions=recursions))
-    bigger.to(model.ensemble.device if old.multi_supervised else model.feature.conv.weight.device)
+    bigger.to(model.feature.conv.weight)
     source, target = model.state_dict(), bigger.state_dict()
     for name, tensor in target.items():
         target[name] = _grown_tensor(name, tensor, source, old)
