@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from memnet_cli import Restorer, __version__, available_models
+from memnet_cli.cli import app
+from tests.cli.conftest import Memnet
+
+COMMANDS = sorted(command.name or "" for command in app.registered_commands)
+
+
+def test_the_four_commands_are_there() -> None:
+    assert {"restore", "benchmark", "download-weights"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_without_torch(memnet_process: Memnet, command: str) -> None:
+    ran = memnet_process(*command.split(), "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert "Usage" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["restore", "--task", "sr", "--scale", "2", "nowhere.png", "out/"], "nowhere.png"),
+        (["restore", "--task", "sr", ".", "out/"], "needs a scale factor"),
+        (["restore", "--task", "upscale", ".", "out/"], "There is no task 'upscale'"),
+        (["restore", "."], "INPUT... and last an OUTPUT"),
+        (["restore", "--scale", "2", ".", "out/"], "--task sr"),
+        (["restore", "--device", "tpu", ".", "out/"], "is no device"),
+        (["restore", "--precision", "fp8", ".", "out/"], "is no precision"),
+        (["restore", "--fp32", "--precision", "bf16", ".", "out/"], "contradict"),
+        (["restore", "--tile", "big", ".", "out/"], "is no tile size"),
+        (["restore", "--tile", "3", ".", "out/"], "too small"),
+        (["restore", "--json", "-", "-"], "both want standard output"),
+        (["restore", "--format", "gif", "{picture}", "out/"], "cannot be written as 'gif'"),
+        (
+            ["restore", "--task", "jpeg", "-m", "memnetz", "{picture}", "o/"],
+            "Did you mean 'memnet'",
+        ),
+        (["restore", "--weights", "no.safetensors", "{picture}", "o/"], "no weights file"),
+        (
+            ["restore", "--task", "jpeg", "--weights", "memnet-m6r6-sr", "{picture}", "o/"],
+            "trained for sr, not for jpeg",
+        ),
+        (["restore", "--task", "jpeg", "--exit-block", "9", "{picture}", "o/"], "past the last"),
+        (["degrade", "--task", "sr", "{picture}", "o/"], "give --scale"),
+        (["degrade", "--task", "jpeg", "--quality", "0", "{picture}", "o/"], "out of range"),
+        (["degrade", "--task", "jpeg", "--sigma", "5", "--quality", "9", "a", "b"], "--sigma goes"),
+        (["download-weights"], "No weights were named"),
+        (["download-weights", "memnet-m6r6-srr"], "Did you mean 'memnet-m6r6-sr'"),
+        (["benchmark", "--dataset", "Set15"], "Did you mean 'Set5'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_error_is_one_sentence_without_torch(
+    memnet_process: Memnet, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"not read before the options are checked")
+    ran = memnet_process(*(argument.format(picture=picture) for argument in arguments))
+    assert ran.code == 2
+    assert ran.out == ""
+    assert message in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+    assert "Traceback" not in ran.err
+
+
+def test_unknown_option(memnet_process: Memnet) -> None:
+    ran = memnet_process("restore", "--nonsense", "a", "b")
+    assert ran.code == 2
+    assert "No such option" in re.sub(r"\s+", " ", ran.err)
+
+
+def test_version(memnet_process: Memnet) -> None:
+    assert memnet_process("--version").out.strip() == f"memnet {__version__}"
+
+
+def test_public_names() -> None:
+    assert "memnet" in available_models()
+    assert callable(Restorer.load)

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from memnet_cli.imaging.images import read_provenance
+from memnet_cli.restoration.restorer import Restorer
+from tests.cli.conftest import Memnet
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photograph: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make in/: a colour picture, a grey one in a sub-folder; work beside it."""
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    Image.fromarray(photograph[100:124, 100:130]).save(tmp_path / "in" / "colour.png")
+    Image.fromarray(photograph[100:120, 100:118, 1]).save(tmp_path / "in" / "sub" / "grey.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def sr(tiny_weights: dict[str, Path]) -> list[str]:
+    return ["restore", "--task", "sr", "--scale", "2", "--weights", str(tiny_weights["sr"])]
+
+
+def pixels(path: Path | str) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(path))
+
+
+def test_folder(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    ran = memnet(*sr, "-r", "in", "out/")
+    assert ran.code == 0
+    assert pixels("out/colour.png").shape == (48, 60, 3)
+    assert pixels("out/sub/grey.png").shape == (40, 36)
+    for part in ("2 restored", "device cpu", "fp32", "tiny-sr"):
+        assert part in ran.out
+
+
+def test_cli_gives_what_the_api_gives(
+    memnet: Memnet, folder: Path, sr: list[str], tiny_weights: dict[str, Path]
+) -> None:
+    memnet(*sr, "in/colour.png", "a.png")
+    memnet(*sr, "in", "out/")
+    assert Path("a.png").read_bytes() == Path("out/colour.png").read_bytes()
+    restorer = Restorer.load(task="sr", weights=tiny_weights["sr"])
+    np.testing.assert_array_equal(restorer(pixels("in/colour.png"), scale=2), pixels("a.png"))
+
+
+def test_streams(folder: Path, sr: list[str]) -> None:
+    data = Path("in/colour.png").read_bytes()
+    command = [sys.executable, "-m", "memnet_cli", *sr, "-", "-"]
+    ran = subprocess.run(command, input=data, capture_output=True, check=True, timeout=120)
+    assert pixels(io.BytesIO(ran.stdout)).shape == (48, 60, 3)  # type: ignore[arg-type]
+    assert b"1 restored" in ran.stderr
+
+
+def test_json_is_one_document(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    Path("in/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    ran = memnet(*sr, "--json", "in", "out/")
+    document = json.loads(ran.out)
+    assert ran.code == 1
+    assert document["counts"] == {"failed": 1, "restored": 1}
+    by_name = {Path(entry["input"]).name: entry for entry in document["files"]}
+    assert by_name["broken.png"]["error"].startswith("in/broken.png")
+    good = by_name["colour.png"]
+    assert good["size"] == [60, 48]
+    assert good["bytes"] == Path("out/colour.png").stat().st_size
+    assert (document["device"], document["precision"]) == ("cpu", "fp32")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a picture", b"\xff\xd8\xff\xe0\x00\x10JFIF"],
+    ids=["empty", "text", "cut"],
+)
+def test_bad_file_fails_alone(memnet: Memnet, folder: Path, sr: list[str], content: bytes) -> None:
+    Path("in/bad.jpg").write_bytes(content)
+    ran = memnet(*sr, "in", "out/")
+    assert ran.code == 1
+    assert "in/bad.jpg" in ran.err
+    assert Path("out/colour.png").exists()
+    assert not Path("out/bad.png").exists()
+
+
+def test_existing_output_is_left_alone(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    Path("out").mkdir()
+    Path("out/colour.png").write_bytes(b"mine")
+    ran = memnet(*sr, "in", "out/")
+    assert (ran.code, Path("out/colour.png").read_bytes()) == (0, b"mine")
+    assert "1 skipped" in ran.out
+    memnet(*sr, "--overwrite", "in", "out/")
+    assert pixels("out/colour.png").shape == (48, 60, 3)
+
+
+def test_formats_quality_suffix(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    memnet(*sr, "-f", "jpg", "--quality", "40", "--suffix", "_x{scale}", "in", "out/")
+    assert Image.open("out/colour_x2.jpg").format == "JPEG"
+    memnet(*sr, "-f", "jpg", "--quality", "95", "in", "out/")
+    sizes = [Path(f"out/{name}.jpg").stat().st_size for name in ("colour_x2", "colour")]
+    assert sizes[0] < sizes[1]
+
+
+def test_compare_shows_both(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    memnet(*sr, "--compare", "cmp", "in", "out/")
+    pair = pixels("cmp/colour.png")
+    assert pair.shape == (48, 124, 3)
+    np.testing.assert_array_equal(pair[:, 64:], pixels("out/colour.png"))
+
+
+def test_provenance(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    memnet(*sr, "in/colour.png", "a.png")
+    recorded = read_provenance(Path("a.png"))
+    assert recorded["memnet:task"] == "sr"
+    assert "scale=2" in recorded["memnet:options"]
+    assert "tiny-sr sha256:" in recorded["memnet:weights"]
+    memnet(*sr, "--no-provenance", "in/colour.png", "b.png")
+    assert read_provenance(Path("b.png")) == {}
+
+
+def test_dry_run_writes_nothing(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    ran = memnet(*sr, "--dry-run", "in", "out/")
+    assert ran.code == 0
+    assert "in/colour.png -> out/colour.png: 60x48, whole" in ran.out
+    assert "Nothing was written" in ran.out
+    assert not Path("out").exists()
+    document = json.loads(memnet(*sr, "--dry-run", "--json", "in", "out/").out)
+    assert document["files"][0]["size"] == [60, 48]
+    assert document["files"][0]["memory_bytes"] > 60 * 48 * 4
+
+
+def test_other_scale_is_said(memnet: Memnet, folder: Path, tiny_weights: dict[str, Path]) -> None:
+    options = ["restore", "--task", "sr", "--scale", "2.5", "--weights", str(tiny_weights["sr"])]
+    ran = memnet(*options, "in", "out/")
+    assert "made at x3 and resized bicubically" in ran.out
+    assert pixels("out/colour.png").shape == (60, 75, 3)
+
+
+def test_quiet_says_nothing(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    ran = memnet(*sr, "--quiet", "in", "out/")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+def test_verify_tiles_reports(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    ran = memnet(*sr, "--verify-tiles", "in", "out/")
+    assert "tiled against whole: 0.00" in ran.err
+
+
+def test_cuda_that_is_not_there(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    ran = memnet(*sr, "--device", "cuda:99", "in", "out/")
+    assert ran.code == 2
+    assert "cuda:99 was asked for" in ran.err
+
+
+def test_auto_chooses_per_picture(
+    memnet: Memnet,
+    folder: Path,
+    photograph: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_weights: dict[str, Path],
+) -> None:
+    # by name: in the package `restore` is the function
+    command = importlib.import_module("memnet_cli.cli.restore")
+    monkeypatch.setattr(command, "find_weights", lambda _n, *, model, task: tiny_weights[task])
+    Path("mixed").mkdir()
+    part = photograph[64:128, 64:128]
+    noise = np.random.default_rng(0).normal(0, 40, part.shape)
+    Image.fromarray(np.clip(part + noise, 0, 255).astype(np.uint8)).save("mixed/noisy.png")
+    Image.fromarray(part).save("mixed/blocky.jpg", quality=15)
+    Image.fromarray(part).save("mixed/fine.png")
+    document = json.loads(memnet("restore", "--json", "mixed", "out/").out)
+    chosen = {Path(e["input"]).stem: (e["task"], e["status"]) for e in document["files"]}
+    assert chosen == {
+        "noisy": ("denoise", "restored"),
+        "blocky": ("jpeg", "restored"),
+        "fine": (None, "unchanged"),
+    }
+    np.testing.assert_array_equal(pixels("out/fine.png"), part)
+
+
+def test_ctrl_c_keeps_what_is_done(folder: Path, sr: list[str]) -> None:
+    big = np.zeros((1100, 1000), np.uint8)
+    for index in range(30):
+        Image.fromarray(big).save(f"in/{index:02}.png")
+    command = [sys.executable, "-m", "memnet_cli", *sr, "in", "out/"]
+    running = subprocess.Popen(
+        command, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    deadline = time.monotonic() + 90
+    while not Path("out/00.png").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert b"Stopped by Ctrl-C" in said
+    written = sorted(Path("out").iterdir())
+    assert 0 < len(written) < 31
+    assert all(pixels(path).shape == (2200, 2000) for path in written if path.stem != "colour")
