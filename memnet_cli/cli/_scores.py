@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from memnet_cli.evaluation.baselines import UNTOUCHED
 from memnet_cli.evaluation.comparison import Comparison, RowChange
 from memnet_cli.evaluation.formats import best_measured, cost_table, footer
 from memnet_cli.evaluation.results import Results
@@ -23,16 +24,15 @@ from memnet_cli.evaluation.tables import (
 from memnet_cli.evaluation.verdict import Verdict
 
 _RUN, _QUOTED = "●", "“"
-_CHANGE_COLUMNS = (
-    *("Row", "Method", "PSNR before", "after", "Diff. dB", "Diff. SSIM", "better/worse"),
-    *("p", "speed", ""),
-)
+_CHANGE_COLUMNS = ("Row", "Method", "Before", "dB", "SSIM", "+/−", "p", "Speed", "")
 _VERDICT_STYLES = {"better": "bold green", "worse": "bold red", "same": "dim", "unclear": "yellow"}
 
 
 def _table(title: str, columns: Sequence[str], left: int) -> Table:
     """Return a table whose first ``left`` columns are left and whose others are right aligned."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    made = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
+    )
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index < left else "right", overflow="fold")
     return made
@@ -40,16 +40,16 @@ def _table(title: str, columns: Sequence[str], left: int) -> Table:
 
 def score_table(section: Section) -> Table:
     """Return the table of one dataset and task: ● run here, “ quoted from a paper."""
-    made = _table(
-        section.title,
-        ["", "Method", "Source", "PSNR dB", "SSIM", "Diff. dB", "s/image"],
-        left=3,
-    )
+    columns = ("", "Method", "Source", "PSNR dB", "SSIM", "s/image")
+    made = _table(section.title, columns, left=3)
+    if section.reference:
+        made.add_column("Diff. dB", justify="right")
     best = best_measured(section)
     for level in section.levels:
         for index, row in enumerate(section.at(level)):
             label = level_label(section.task, level) if index == 0 else ""
-            made.add_row(label, *_cells(row), style=_style(row, row in best))
+            difference = [difference_text(row.difference)] if section.reference else []
+            made.add_row(label, *_cells(row), *difference, style=_style(row, row in best))
         made.add_section()
     made.caption = "\n".join(_footer(section))
     made.caption_justify = "left"
@@ -73,7 +73,6 @@ def _cells(row: TableRow) -> list[str | Text]:
         row.source,
         psnr_text(row.psnr),
         ssim_text(row.ssim),
-        difference_text(row.difference),
         seconds_text(row.seconds),
     ]
 
@@ -91,19 +90,18 @@ def verdict_table(verdicts: Sequence[Verdict], psnr_tolerance: float) -> Table:
     """Return pass or fail, row by row."""
     made = _table(
         f"Check, tolerance {psnr_tolerance:g} dB",
-        ["Row", "Expected", "dB", "Measured", "Diff. dB", "Diff. SSIM", ""],
-        left=2,
+        ("Row", "Method", "From", "Expected", "Diff. dB", "Diff. SSIM", ""),
+        left=3,
     )
     for verdict in verdicts:
         scores = verdict.row.scores
-        row = f"{scores.dataset} {level_label(scores.task, scores.level)} {verdict.row.method}"
         sign = "=" if verdict.expected.exact else "≥"
         ssim = verdict.ssim_difference
         made.add_row(
-            row,
+            f"{scores.dataset} {level_label(scores.task, scores.level)}",
+            verdict.row.method,
             verdict.expected.source,
             f"{sign} {psnr_text(verdict.expected.psnr)}",
-            psnr_text(scores.psnr),
             f"{verdict.psnr_difference:+.3f}",
             "–" if ssim is None else f"{ssim:+.4f}",
             Text("pass", "green") if verdict.passed else Text("FAIL", "bold red"),
@@ -121,9 +119,9 @@ def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
     for change in comparison.changes:
         made.add_row(*_change_cells(change))
     made.caption = (
-        "better/worse: images with a higher/lower PSNR. p: two-sided sign test over them; a row "
-        "is called better or worse below 0.05. With fewer than 6 images no difference can be "
-        "that clear. speed: megapixels per second, after / before."
+        "Before: PSNR in dB; dB and SSIM: after minus before; +/−: images with a higher and a "
+        "lower PSNR; p: two-sided sign test over them, called better or worse below 0.05, which "
+        "fewer than 6 images cannot reach; Speed: megapixels per second, after over before."
     )
     made.caption_justify = "left"
     return made
@@ -137,11 +135,10 @@ def _change_cells(change: RowChange) -> list[str | Text]:
         f"{scores.dataset} {level_label(scores.task, scores.level)}",
         methods[0] if methods[0] == methods[1] else " → ".join(methods),
         psnr_text(scores.psnr),
-        psnr_text(change.after.scores.psnr),
         f"{change.psnr:+.3f}",
         f"{change.ssim:+.4f}",
         f"{change.better}/{change.worse}",
         f"{change.p_value:.3g}",
-        f"×{change.speed:.2f}",
+        "–" if methods[0] in UNTOUCHED else f"×{change.speed:.2f}",
         Text(verdict, _VERDICT_STYLES[verdict]),
     ]

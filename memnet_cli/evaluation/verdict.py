@@ -40,7 +40,7 @@ def expectation(card: MethodCard, dataset: str, level: int) -> Expectation | Non
     """Return what the method should reach: recorded in its weights, else published, else None."""
     recorded = card.recorded.get(dataset, {}).get(str(level))
     if recorded is not None and "psnr" in recorded:
-        return Expectation(recorded["psnr"], recorded.get("ssim"), "recorded in the weights", True)
+        return Expectation(recorded["psnr"], recorded.get("ssim"), "the weights file", True)
     if card.published_as is None:
         return None
     row = find_published(dataset, card.task, level, card.published_as)

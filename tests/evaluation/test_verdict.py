@@ -45,7 +45,7 @@ def test_recorded_values_come_before_published_ones(make_row: MakeRow) -> None:
     recorded = {"Set5": {"2": {"psnr": 36.76, "ssim": 0.9552}}}
     card = dataclasses.replace(results.methods[0], recorded=recorded)
     found = verdict(dataclasses.replace(results, methods=(card,)))
-    assert found.expected.source == "recorded in the weights"
+    assert found.expected.source == "the weights file"
     assert found.passed
     better = dataclasses.replace(
         results, methods=(card,), rows=(make_row(psnr=(36.9,), ssim=0.955),)

@@ -34,6 +34,9 @@ from memnet_cli.evaluation.tables import (
 from memnet_cli.files import write_atomically
 
 PAGE = "index.html"
+_QUOTED_KEY = (
+    '<span class="key quoted"><span class="dot"></span>quoted from a paper, not run here</span>'
+)
 
 
 def check_folder(folder: Path) -> None:
@@ -97,6 +100,7 @@ def render(
         style=_text("style.css"),
         script=_text("script.js"),
         contents=links if len(sections) > 1 else "",
+        quoted=_QUOTED_KEY if any(section.reference for section in sections) else "",
         sections="".join(parts),
         cost=_cost(results),
         environment=_environment(results),
@@ -118,7 +122,8 @@ def _table_row(section: Section, row: TableRow, is_best: bool) -> str:
     return (
         f'<tr class="{kind}"><th scope="row"><span class="dot"></span>{escape(row.method)}{seen}'
         f"</th>{_cell(psnr_text(row.psnr), 'n main')}{_cell(ssim_text(row.ssim), 'n')}"
-        f"{_cell(difference_text(row.difference), 'n')}{_cell(seconds_text(row.seconds), 'n')}"
+        f"{_cell(difference_text(row.difference), 'n') if section.reference else ''}"
+        f"{_cell(seconds_text(row.seconds), 'n')}"
         f"{_cell(row.source, 'source')}</tr>"
     )
 
@@ -133,12 +138,13 @@ def _table(section: Section) -> str:
             f'<tbody><tr class="level"><th colspan="6" scope="rowgroup">{label}</th></tr>'
             f"{rows}</tbody>"
         )
-    against = f"to {section.reference}" if section.reference else "difference"
+    against = f"to {escape(section.reference)}, dB"
+    difference = f'<th scope="col" class="n">{against}</th>' if section.reference else ""
     return (
         '<div class="scroll" role="region" tabindex="0" aria-label="Scores"><table>'
         '<thead><tr><th scope="col">Method</th>'
         '<th scope="col" class="n">PSNR, dB</th><th scope="col" class="n">SSIM</th>'
-        f'<th scope="col" class="n">{escape(against)}, dB</th>'
+        f"{difference}"
         '<th scope="col" class="n">s / image</th><th scope="col">Source</th></tr></thead>'
         f"{''.join(bodies)}</table></div>"
     )
