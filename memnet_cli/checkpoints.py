@@ -78,6 +78,8 @@ def _read_header(path: Path) -> _Header:
         metadata = header.pop("__metadata__", {})
         shapes = {name: tuple(int(n) for n in entry["shape"]) for name, entry in header.items()}
         dtypes = {name: str(entry["dtype"]) for name, entry in header.items()}
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise WeightsError(_not_safetensors(path))
     except FileNotFoundError:
         raise WeightsError(
             f"There is no weights file {path}; `memnet models` lists what is there."
@@ -111,7 +113,10 @@ def _plain_metadata(path: Path, header: _Header) -> dict[str, str]:
         )
     depth = sum(name.endswith(".weight") for name in header.shapes)
     bias = "layers.0.bias" in header.shapes
-    config = PlainConfig(depth=depth, width=first[0], bias=bias, subtract=bias)
+    try:
+        config = PlainConfig(depth=depth, width=first[0], bias=bias, subtract=bias)
+    except UsageError as error:
+        raise WeightsError(f"{path} describes a model that cannot be built: {error}") from None
     return {"model": "plain", "config": json.dumps(config_to_mapping(config)), "task": ""}
 
 
@@ -192,9 +197,10 @@ def check_purpose(path: Path, task: str, exit_block: int | None = None) -> Weigh
         return info
     if not isinstance(config, MemNetConfig) or not config.multi_supervised:
         raise UsageError("--exit-block works with multi-supervised MemNet weights only.")
-    if exit_block > config.memory_blocks:
+    if not 1 <= exit_block <= config.memory_blocks:
+        where = "before the first" if exit_block < 1 else "past the last"
         raise UsageError(
-            f"--exit-block {exit_block} is past the last of {config.memory_blocks} memory blocks."
+            f"--exit-block {exit_block} is {where} of {config.memory_blocks} memory blocks."
         )
     return info
 
