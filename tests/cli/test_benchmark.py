@@ -7,7 +7,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,16 @@ def folder(tmp_path: Path, photograph: NDArray[np.uint8]) -> Path:
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> Path:
+def one_thread() -> Iterator[None]:
+    """Tiny networks lose more to waiting threads than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def weights(tmp_path: Path, one_thread: None) -> Path:
     """A tiny super-resolution MemNet that says it was trained on T91."""
     torch.manual_seed(0)
     config = MemNetConfig(memory_blocks=2, recursions=1, width=4)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,16 @@ def picture_folder(tmp_path: Path, photograph: NDArray[np.uint8]) -> Path:
 
 
 @pytest.fixture
-def make_weights(tmp_path: Path) -> MakeWeights:
+def one_thread() -> Iterator[None]:
+    """Tiny networks lose more to waiting threads than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def make_weights(tmp_path: Path, one_thread: None) -> MakeWeights:
     """Return a function that saves a tiny MemNet: (task, name, training sets, hashes, scores)."""
 
     def make(
