@@ -38,7 +38,7 @@ class REDNet(RestorationModel):
     their gradient.
     """
 
-    #: One pixel a layer; at RED30 about half of the receptive field carries almost nothing.
+    #: A layer reaches one pixel further: exact up to a depth of 32.
     halo: ClassVar[int] = 32
 
     def __init__(self, config: REDNetConfig) -> None:

@@ -92,3 +92,14 @@ def test_a_fresh_network_stays_in_the_range_of_a_picture(depth: int) -> None:
     with torch.no_grad():
         residual = model(torch.rand(1, 1, 24, 24)).std()
     assert 0.05 < float(residual) < 5
+
+
+def test_pixels_beyond_the_halo_have_no_influence() -> None:
+    model = rednet(30, width=2)
+    near = torch.rand(1, 1, 3, 80, generator=torch.Generator().manual_seed(2)).double()
+    far = near.clone()
+    far[..., : 40 - model.halo] = 0
+    with torch.no_grad():
+        difference = (model(near) - model(far)).abs()
+    assert float(difference[..., 40:].max()) == 0
+    assert float(difference[..., :30].max()) > 0
