@@ -144,7 +144,7 @@ class MemNet(RestorationModel):
     """
 
     #: Set by measurement: see docs/restore.md.
-    halo: ClassVar[int] = 32
+    halo: ClassVar[int] = 24
 
     def __init__(self, config: MemNetConfig) -> None:
         super().__init__(config)
