@@ -89,8 +89,8 @@ def cost_rows(results: Results) -> Table:
 def verdict_table(verdicts: Sequence[Verdict], psnr_tolerance: float) -> Table:
     """Return pass or fail, row by row."""
     made = _table(
-        f"Check, tolerance {psnr_tolerance:g} dB",
-        ("Row", "Method", "From", "Expected", "Diff. dB", "Diff. SSIM", ""),
+        f"Check: measured minus expected, tolerance {psnr_tolerance:g} dB",
+        ("Row", "Method", "From", "Expected", "dB", "SSIM", ""),
         left=3,
     )
     for verdict in verdicts:
