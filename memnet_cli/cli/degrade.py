@@ -9,8 +9,6 @@ import typer
 
 from memnet_cli.cli._console import out, picture_progress, print_error
 from memnet_cli.errors import ImageError, UsageError
-from memnet_cli.restoration.jobs import STREAM, Naming, plan_jobs
-from memnet_cli.tasks import get_task
 
 
 def degrade(
@@ -40,6 +38,9 @@ def degrade(
 
     memnet degrade --task sr --scale 3 clean/ small/
     """
+    from memnet_cli.restoration.jobs import STREAM, Naming, plan_jobs
+    from memnet_cli.tasks import get_task
+
     chosen = get_task(task)
     levels = {
         "sr": ("--scale", scale),

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memnet_cli.checkpoints import check_purpose
 from memnet_cli.cli._console import (
     err,
     out,
@@ -22,15 +21,14 @@ from memnet_cli.cli._console import (
 )
 from memnet_cli.config import RuntimeOptions, parse_tile
 from memnet_cli.errors import UsageError
-from memnet_cli.restoration.jobs import STREAM, Job, Naming, plan_jobs
-from memnet_cli.stores.weights import find_weights
-from memnet_cli.tasks import TASKS, get_task
 
 if TYPE_CHECKING:
     from memnet_cli.restoration.folder import Outcome, Settings
+    from memnet_cli.restoration.jobs import Job
     from memnet_cli.restoration.restorer import Restorer
 
 AUTO = "auto"
+STREAM = "-"
 _INTERRUPTED = 130
 
 
@@ -136,6 +134,12 @@ def restore(
     if report.json and report.to_stdout:
         raise UsageError("--json and the output '-' both want standard output: give one.")
     tasks = _tasks(task, scale, chroma)
+
+    # numpy, requests and torch come only once the options make sense, so that --help is quick
+    from memnet_cli.checkpoints import check_purpose
+    from memnet_cli.restoration.jobs import Naming, plan_jobs
+    from memnet_cli.stores.weights import find_weights
+
     naming = Naming(format, suffix, task, scale)
     jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming)
     files = {name: find_weights(weights, model=model, task=name) for name in tasks}
@@ -154,6 +158,8 @@ def restore(
 
 def _tasks(task: str, scale: float | None, chroma: bool) -> tuple[str, ...]:
     """Return the tasks that may be needed, with the options checked against them."""
+    from memnet_cli.tasks import TASKS, get_task
+
     if task == AUTO:
         if scale is not None:
             raise UsageError("--scale goes with --task sr: give --task sr to enlarge.")
@@ -166,6 +172,7 @@ def _tasks(task: str, scale: float | None, chroma: bool) -> tuple[str, ...]:
 
 def _load(files: Mapping[str, Path], options: RuntimeOptions) -> dict[str, Restorer]:
     from memnet_cli.restoration.restorer import Restorer
+    from memnet_cli.tasks import get_task
 
     return {name: Restorer.from_file(file, get_task(name), options) for name, file in files.items()}
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import os
@@ -17,6 +16,7 @@ from PIL import Image
 
 from memnet_cli.imaging.images import read_provenance
 from memnet_cli.restoration.restorer import Restorer
+from memnet_cli.stores import weights
 from tests.cli.conftest import Memnet
 
 
@@ -170,9 +170,7 @@ def test_auto_chooses_per_picture(
     monkeypatch: pytest.MonkeyPatch,
     tiny_weights: dict[str, Path],
 ) -> None:
-    # by name: in the package `restore` is the function
-    command = importlib.import_module("memnet_cli.cli.restore")
-    monkeypatch.setattr(command, "find_weights", lambda _n, *, model, task: tiny_weights[task])
+    monkeypatch.setattr(weights, "find_weights", lambda _n, *, model, task: tiny_weights[task])
     Path("mixed").mkdir()
     part = photograph[64:128, 64:128]
     noise = np.random.default_rng(0).normal(0, 40, part.shape)
