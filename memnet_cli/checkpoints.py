@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from memnet_cli.errors import UsageError, WeightsError
 from memnet_cli.files import write_atomically
 from memnet_cli.models import build_model, config_from_mapping, config_to_mapping
@@ -284,3 +287,20 @@ def save_weights(path: Path, model: RestorationModel, info: WeightsInfo) -> None
         name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()
     }
     write_atomically(path, save(state, metadata=_metadata(info)))
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.float32]], info: WeightsInfo) -> None:
+    """Write arrays under their names in weights files, whole or not at all; without torch.
+
+    For weights that come from elsewhere; that they fit the model is the caller's to check.
+
+    Raises:
+        WeightsError: if the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    try:
+        write_atomically(path, save(contiguous, metadata=_metadata(info)))
+    except OSError as error:
+        raise WeightsError(f"Cannot write {path}: {error.strerror}.") from None

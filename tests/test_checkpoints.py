@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -22,6 +23,7 @@ from memnet_cli.checkpoints import (
     load_weights,
     read_config,
     read_info,
+    save_arrays,
     save_weights,
 )
 from memnet_cli.errors import UsageError, WeightsError
@@ -273,6 +275,23 @@ def test_exits_are_checked_before_work_starts(weights: Path, tmp_path: Path) -> 
     save_weights(path, build_model(basic), WeightsInfo("memnet", config_to_mapping(basic), "sr"))
     with pytest.raises(UsageError, match="multi-supervised"):
         check_purpose(path, "sr", exit_block=1)
+
+
+def test_arrays_are_read_back_as_a_module(weights: Path, tmp_path: Path) -> None:
+    state = {name: t.numpy() for name, t in load_weights(weights)[0].state_dict().items()}
+    # another order in memory: what counts is that of the values
+    kernel = state["blocks.0.recursion.conv1.weight"]
+    state["blocks.0.recursion.conv1.weight"] = kernel.copy(order="F")
+    save_arrays(tmp_path / "arrays.safetensors", state, INFO)
+    model, info = load_weights(tmp_path / "arrays.safetensors")
+    assert info == INFO
+    for name, tensor in model.state_dict().items():
+        assert np.array_equal(tensor.numpy(), state[name])
+
+
+def test_arrays_for_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="Cannot write"):
+        save_arrays(tmp_path / "absent" / "w.safetensors", {}, INFO)
 
 
 def test_a_failed_write_leaves_the_old_file(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

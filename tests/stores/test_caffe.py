@@ -59,6 +59,7 @@ def write(folder: Path, layers: list[CaffeLayer], encoding: Encoding = "packed")
 
 @pytest.mark.parametrize(("blocks", "recursions", "width", "preactivated"), [
     (2, 2, 8, True), (3, 2, 8, True), (2, 3, 5, True), (6, 6, 8, True), (2, 2, 8, False),
+    pytest.param(10, 10, 64, True, marks=pytest.mark.slow, id="the largest of the release"),
 ])  # fmt: skip
 def test_the_imported_network_computes_what_opencv_does(
     tmp_path: Path,
