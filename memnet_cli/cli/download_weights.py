@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from memnet_cli.cli._console import err, out, print_json, table
+from memnet_cli.cli._console import err, out, print_json, print_warning, table
 from memnet_cli.cli.models import scores_text
 from memnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from memnet_cli.stores.downloads import Progress as Told
     from memnet_cli.stores.weights import WeightsEntry
+
+_RELEASE, _AUTHORS = "release", "authors"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to put in place.
+
+    Attributes:
+        name: of the weights.
+        bytes: size of the download, where it is known.
+        place: does the work, telling how many bytes have come; returns where the file is.
+    """
+
+    name: str
+    bytes: int | None
+    place: Callable[[Told], Path]
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Where files go to and come from.
+
+    Attributes:
+        folder: instead of the cache.
+        file: fetched by other means, instead of a download.
+        force: fetch again what is there.
+    """
+
+    folder: Path | None
+    file: Path | None
+    force: bool
 
 
 def download_weights(
@@ -25,10 +60,17 @@ def download_weights(
     dest: Annotated[
         Path | None, typer.Option("--dest", help="Put the files into this folder.")
     ] = None,
-    source: Annotated[
+    file: Annotated[
         Path | None,
         typer.Option("--from", help="Take this file, fetched by other means, for the one NAME."),
     ] = None,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source",
+            help="release: this project's zoo; authors: MemNet's Caffe models, converted here.",
+        ),
+    ] = _RELEASE,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
@@ -36,34 +78,82 @@ def download_weights(
 
     memnet download-weights --list
     """
-    from memnet_cli.stores.weights import adopt, fetch, get_weights, weights_entries
-
-    entries = weights_entries()
+    if source not in {_RELEASE, _AUTHORS}:
+        raise UsageError(f"--source {source} is unknown: expected {_RELEASE} or {_AUTHORS}.")
     if show_list:
-        _show(entries, json)
+        _list(source, json)
         return
-    chosen = entries if everything else tuple(get_weights(name) for name in names or ())
-    if not chosen:
+    find_jobs = _authors_jobs if source == _AUTHORS else _release_jobs
+    jobs = find_jobs(None if everything else names or [], Placing(dest, file, force))
+    if not jobs:
         raise UsageError("No weights were named: give names, --all, or --list to see them.")
-    if source is not None and len(chosen) != 1:
-        raise UsageError(f"--from takes the file of one name, but {len(chosen)} were given.")
-    placed = {}
-    with _progress(hidden=json) as progress:
-        for entry in chosen:
-            if source is not None:
-                placed[entry.name] = adopt(entry, source, dest)
-                continue
-            bar = progress.add_task(entry.name, total=entry.bytes)
-
-            def update(received: int, _total: int | None, bar: object = bar) -> None:
-                progress.update(bar, completed=received)  # type: ignore[arg-type]
-
-            placed[entry.name] = fetch(entry, folder=dest, force=force, progress=update)
+    if file is not None and len(jobs) != 1:
+        raise UsageError(f"--from takes the file of one name, but {len(jobs)} were given.")
+    placed = _run(jobs, quiet=json)
     if json:
         print_json({name: str(path) for name, path in placed.items()})
         return
     for name, path in placed.items():
         out.print(f"{name}: {path}", markup=False)
+
+
+def _run(jobs: Sequence[Job], *, quiet: bool) -> dict[str, Path]:
+    placed = {}
+    with _progress(hidden=quiet) as progress:
+        for job in jobs:
+            bar = progress.add_task(job.name, total=job.bytes)
+
+            def update(received: int, total: int | None, bar: object = bar) -> None:
+                progress.update(bar, completed=received, total=total)  # type: ignore[arg-type]
+
+            placed[job.name] = job.place(update)
+    return placed
+
+
+def _release_jobs(names: Sequence[str] | None, placing: Placing) -> list[Job]:
+    """Return the jobs for names of the zoo; None means all."""
+    from memnet_cli.stores.weights import adopt, fetch, get_weights, weights_entries
+
+    def job(entry: WeightsEntry) -> Job:
+        def place(told: Told) -> Path:
+            if placing.file is not None:
+                return adopt(entry, placing.file, placing.folder)
+            return fetch(entry, folder=placing.folder, force=placing.force, progress=told)
+
+        return Job(entry.name, entry.bytes, place)
+
+    entries = weights_entries() if names is None else [get_weights(name) for name in names]
+    return [job(entry) for entry in entries]
+
+
+def _authors_jobs(names: Sequence[str] | None, placing: Placing) -> list[Job]:
+    """Return the jobs for the authors' models; None means all."""
+    from memnet_cli.stores.authors import (
+        AUTHORS_MODELS,
+        REPOSITORY,
+        AuthorsModel,
+        convert,
+        fetch_and_convert,
+        get_authors_model,
+    )
+
+    def job(model: AuthorsModel) -> Job:
+        def place(told: Told) -> Path:
+            if placing.file is not None:
+                return convert(model, placing.file, folder=placing.folder)
+            return fetch_and_convert(
+                model, folder=placing.folder, force=placing.force, progress=told
+            )
+
+        return Job(model.name, None, place)
+
+    models = AUTHORS_MODELS if names is None else [get_authors_model(name) for name in names]
+    if models:
+        print_warning(
+            f"the authors of MemNet state no licence for these models ({REPOSITORY}): ask them "
+            "before you use the weights for more than your own study."
+        )
+    return [job(model) for model in models]
 
 
 def _progress(*, hidden: bool) -> Progress:
@@ -76,6 +166,44 @@ def _progress(*, hidden: bool) -> Progress:
         disable=hidden or not err.is_terminal,
         transient=True,
     )
+
+
+def _list(source: str, json: bool) -> None:
+    if source == _AUTHORS:
+        _show_authors(json)
+    else:
+        from memnet_cli.stores.weights import weights_entries
+
+        _show(weights_entries(), json)
+
+
+def _show_authors(json: bool) -> None:
+    from memnet_cli.stores.authors import ADDRESS, AUTHORS_MODELS, LICENCE
+
+    states = {
+        model.name: "cached" if model.target(None).is_file() else "remote"
+        for model in AUTHORS_MODELS
+    }
+    if json:
+        print_json(
+            {
+                model.name: {
+                    "task": model.task,
+                    "address": f"{ADDRESS}/{model.file}",
+                    "training_sets": model.training_sets,
+                    "licence": LICENCE,
+                    "state": states[model.name],
+                }
+                for model in AUTHORS_MODELS
+            }
+        )
+        return
+    rows = [
+        (model.name, model.task, ", ".join(model.training_sets), states[model.name])
+        for model in AUTHORS_MODELS
+    ]
+    columns = ("weights", "task", "trained on", "where")
+    out.print(table(f"The authors' models; licence: {LICENCE}", columns, rows))
 
 
 def _show(entries: tuple[WeightsEntry, ...], json: bool) -> None:

@@ -145,7 +145,7 @@ def test_two_processes_at_once(served: Site, target: Path) -> None:
         "download(sys.argv[1], Path(sys.argv[2]), Expected(sys.argv[3], int(sys.argv[4])))"
     )
     command = [sys.executable, "-c", code, f"{served.address}/file.bin", str(target)]
-    command += [RIGHT.sha256, str(RIGHT.size)]
+    command += [str(RIGHT.sha256), str(RIGHT.size)]
     running = [subprocess.Popen(command) for _ in range(2)]
     assert [process.wait(60) for process in running] == [0, 0]
     assert target.read_bytes() == DATA
