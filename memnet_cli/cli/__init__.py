@@ -12,6 +12,8 @@ from memnet_cli.cli.benchmark import benchmark
 from memnet_cli.cli.compare import compare
 from memnet_cli.cli.degrade import degrade
 from memnet_cli.cli.download_weights import download_weights
+from memnet_cli.cli.import_caffe import import_caffe
+from memnet_cli.cli.import_torch import import_torch
 from memnet_cli.cli.models import models
 from memnet_cli.cli.restore import restore
 from memnet_cli.config import __version__
@@ -31,6 +33,8 @@ app.command("benchmark")(benchmark)
 app.command("compare")(compare)
 app.command("models")(models)
 app.command("download-weights")(download_weights)
+app.command("import-caffe")(import_caffe)
+app.command("import-torch")(import_torch)
 
 
 def _version(value: bool) -> None:

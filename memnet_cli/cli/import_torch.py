@@ -28,7 +28,7 @@ def import_torch(
     out: OutOption,
     task: TaskOption,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="memnet, rednet, nlrn or plain.")
+        str, typer.Option("--model", "-m", help="A network of `memnet models`.")
     ] = "memnet",
     settings: Annotated[
         list[str] | None,
