@@ -12,10 +12,12 @@ from memnet_cli.cli.benchmark import benchmark
 from memnet_cli.cli.compare import compare
 from memnet_cli.cli.degrade import degrade
 from memnet_cli.cli.download_weights import download_weights
+from memnet_cli.cli.export import export
 from memnet_cli.cli.import_caffe import import_caffe
 from memnet_cli.cli.import_torch import import_torch
 from memnet_cli.cli.models import models
 from memnet_cli.cli.restore import restore
+from memnet_cli.cli.train import train
 from memnet_cli.config import __version__
 from memnet_cli.errors import MemnetError
 
@@ -33,6 +35,8 @@ app.command("benchmark")(benchmark)
 app.command("compare")(compare)
 app.command("models")(models)
 app.command("download-weights")(download_weights)
+app.command("train")(train)
+app.command("export")(export)
 app.command("import-caffe")(import_caffe)
 app.command("import-torch")(import_torch)
 

@@ -1,0 +1,181 @@
+"""``memnet train``: from pictures to weights, with recipes, budgets and resuming."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memnet_cli.cli._training import STOPPED, TrainingView, print_result
+from memnet_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from memnet_cli.training.config import TrainingConfig
+
+
+def train(
+    task: Annotated[str | None, typer.Option("--task", help="sr, denoise or jpeg.")] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="memnet, rednet, nlrn or plain.")
+    ] = "memnet",
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", help="Set by name, or a folder; may be repeated."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder: checkpoints, weights, log.")
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="fast, growth, paper, or a .toml file.")
+    ] = "fast",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE overrides a field of the recipe; repeatable."),
+    ] = None,
+    levels: Annotated[
+        list[int] | None,
+        typer.Option("--levels", "-l", help="Train for exactly these levels; repeatable."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Budget in steps.")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", help="Budget in epochs.")] = None,
+    duration: Annotated[
+        str | None, typer.Option("--time", help="Budget in time, measured score included: 9m.")
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option("--init", help="Weights to start from, by name or file; of any task."),
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option("--val", help="Set or folder to measure on; else a few pictures are kept."),
+    ] = None,
+    validation_limit: Annotated[
+        int | None, typer.Option("--val-limit", min=1, help="Only its first N pictures.")
+    ] = None,
+    validation_share: Annotated[
+        float, typer.Option("--val-share", help="Share of the time to measure on the way.")
+    ] = 0.05,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    stop_after: Annotated[
+        str | None, typer.Option("--stop-after", help="Save and leave after this time: 9m.")
+    ] = None,
+    save_every: Annotated[
+        str, typer.Option("--save-every", help="Time between checkpoints.")
+    ] = "5m",
+    keep: Annotated[int, typer.Option("--keep", min=1, help="Checkpoints to keep.")] = 2,
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto",
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    gradient_checkpointing: Annotated[
+        bool,
+        typer.Option("--gradient-checkpointing", help="Less memory for more arithmetic."),
+    ] = False,
+    sync_bn: Annotated[
+        bool, typer.Option("--sync-bn", help="BN statistics over all processes.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard events too.")
+    ] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Folder that holds data sets.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Train a network for a task; a run can be interrupted at any time and resumed.
+
+    memnet train --task sr --data T91 --data BSD-train --out runs/sr --time 9m
+    """
+    started = time.monotonic()
+    from memnet_cli.training.config import (
+        Budget,
+        Machine,
+        TrainingConfig,
+        config_from_identity,
+        parse_duration,
+    )
+
+    if folder is None:
+        raise UsageError("There is no run folder: give --out.")
+    machine = Machine(
+        device=device,
+        precision=precision,
+        compile=compiled,
+        gradient_checkpointing=gradient_checkpointing,
+        sync_bn=sync_bn,
+        save_seconds=parse_duration(save_every),
+        keep=keep,
+        stop_after=None if stop_after is None else parse_duration(stop_after),
+        tensorboard=tensorboard,
+        data_dir=data_dir,
+        offline=offline,
+    )
+    from memnet_cli.training.recipe import load_recipe
+    from memnet_cli.training.records import check_folder, stored_identity
+
+    stored = stored_identity(folder)
+    if resume and task is None:
+        if stored is None:
+            raise UsageError(f"{folder} holds no run to resume: give --task and --data.")
+        config = config_from_identity(stored, folder, machine)
+    else:
+        if task is None:
+            raise UsageError("There is no task: give --task sr, denoise or jpeg.")
+        overrides = [*(settings or ()), *(["levels=" + str(levels)] if levels else [])]
+        chosen = load_recipe(recipe, model, overrides)
+        seconds = None if duration is None else parse_duration(duration)
+        if recipe == "paper" and steps is epochs is seconds is None:
+            epochs = chosen.epochs
+        config = TrainingConfig(
+            task=task,
+            model=model,
+            recipe=chosen,
+            data=tuple(data or ()),
+            out=folder,
+            budget=Budget(steps, epochs, seconds),
+            validation=validation,
+            validation_limit=validation_limit,
+            validation_share=validation_share,
+            init=None if init is None else _first_weights(init, task),
+            seed=seed,
+            machine=machine,
+            resume=resume,
+        )
+    check_folder(config)
+    _train(config, started, quiet)
+
+
+def _first_weights(name: str, task: str) -> Path:
+    """Return the file of --init, which may be of another task."""
+    from memnet_cli.stores.weights import find_weights, get_weights
+
+    path = Path(name)
+    if path.suffix == ".safetensors" or path.is_file():
+        return path
+    entry = get_weights(name)
+    return find_weights(name, model=entry.model, task=entry.task or task)
+
+
+def _train(config: TrainingConfig, started: float, quiet: bool) -> None:
+    """Show the run, do it, and say how it ended."""
+    from memnet_cli.training.data import gather_data
+    from memnet_cli.training.records import recipe_text
+
+    leads = os.environ.get("RANK", "0") == "0"
+    with TrainingView(config.budget, quiet=quiet or not leads) as view:
+        data = gather_data(config)
+        view.title(config, data, recipe_text(config))
+
+        from memnet_cli.training.loop import train as run_training
+
+        result = run_training(config, data, view.show, started)
+    if leads and not quiet:
+        print_result(config, result)
+    if not result.finished:
+        raise typer.Exit(STOPPED)

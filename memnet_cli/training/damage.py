@@ -1,0 +1,129 @@
+"""Clean and degraded patches in batches on the device, equal to what the benchmark makes.
+
+Whole pictures are degraded before patches are cut in the protocols; here the patch is cut with
+enough of its surroundings that the result is the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memnet_cli.imaging.resize import bicubic_matrix
+from memnet_cli.tasks import Task
+from memnet_cli.training.pictures import Pictures
+from memnet_cli.training.sampler import Patches
+
+_NOISE = 3
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Makes the training pairs of one task.
+
+    Attributes:
+        task: the degradation.
+        pictures: on the device.
+        patch: side of a patch.
+        seed: of the noise.
+    """
+
+    task: Task
+    pictures: Pictures
+    patch: int
+    seed: int
+
+    def noise(self, step: int, batch: int) -> Tensor | None:
+        """Return standard normal (batch, P, P) noise for a whole step; None if the task has none.
+
+        Drawn for all processes at once, so that it does not depend on how many there are.
+        """
+        if self.task.name != "denoise":
+            return None
+        device = self.pictures.pixels.device
+        key = np.random.SeedSequence([self.seed, _NOISE, step]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator(device).manual_seed(int(key) >> 1)
+        shape = (batch, self.patch, self.patch)
+        return torch.randn(shape, generator=generator, device=device)
+
+    def pairs(self, patches: Patches, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return clean and degraded patches, each (B, 1, P, P) float32.
+
+        Args:
+            patches: B patches.
+            noise: those B of :meth:`noise`.
+        """
+        device = self.pictures.pixels.device
+        picture, top, left, orientation = (
+            torch.from_numpy(values).to(device, non_blocking=True)
+            for values in (patches.picture, patches.top, patches.left, patches.orientation)
+        )
+        if self.task.name == "sr":
+            clean, degraded = self._shrunk(patches, picture, top, left)
+        else:
+            zero = torch.zeros_like(picture)
+            clean = self.pictures.cut(picture, top, left, self.patch, zero)
+            if noise is not None:
+                sigma = torch.from_numpy(patches.level).to(device) / 255.0
+                degraded = clean + sigma[:, None, None] * noise
+            else:
+                row = torch.from_numpy(self._rows(patches)).to(device)
+                degraded = self.pictures.cut(picture, top, left, self.patch, row)
+        order = _orientations(self.patch, device)[orientation]
+        return tuple(  # type: ignore[return-value]
+            planes.flatten(1).gather(1, order).view(-1, 1, self.patch, self.patch)
+            for planes in (clean, degraded)
+        )
+
+    def _rows(self, patches: Patches) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        known = {quality: row for row, quality in enumerate(self.pictures.qualities, start=1)}
+        return np.array([known[int(level)] for level in patches.level], np.int64)
+
+    def _shrunk(
+        self, patches: Patches, picture: Tensor, top: Tensor, left: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Cut with a margin, shrink, enlarge, cut the margin off; scale by scale."""
+        device = self.pictures.pixels.device
+        clean = torch.empty(len(patches.level), self.patch, self.patch, device=device)
+        degraded = torch.empty_like(clean)
+        for scale in np.unique(patches.level):
+            which = torch.from_numpy(np.flatnonzero(patches.level == scale)).to(device)
+            altered = torch.from_numpy(patches.altered[patches.level == scale]).to(device)
+            margin, side, down, up = _bicubic(int(scale), self.patch, device)
+            corner = top[which] - margin, left[which] - margin
+            square = self.pictures.cut(picture[which], *corner, side, torch.zeros_like(which))
+            small = down @ square @ down.T
+            rounded = (small.clamp(0.0, 1.0) * 255.0).round() / 255.0
+            small = torch.where(altered[:, None, None], rounded, small)
+            inner = slice(margin, margin + self.patch)
+            clean[which] = square[:, inner, inner]
+            degraded[which] = (up @ small @ up.T)[:, inner, inner]
+        return clean, degraded
+
+
+@lru_cache(maxsize=32)
+def _bicubic(scale: int, patch: int, device: torch.device) -> tuple[int, int, Tensor, Tensor]:
+    """Return margin, side with margins, and the matrices that shrink and enlarge such a side.
+
+    Shrinking reaches 2 scale pixels to each side, enlarging 2 small pixels: 4 scale in all.
+    """
+    margin = 5 * scale
+    side = math.ceil(patch / scale) * scale + 2 * margin
+    down = bicubic_matrix(side, side // scale, 1.0 / scale)
+    up = bicubic_matrix(side // scale, side, float(scale))
+    shrinking, enlarging = (torch.from_numpy(m).float().to(device) for m in (down, up))
+    return margin, side, shrinking, enlarging
+
+
+@lru_cache(maxsize=8)
+def _orientations(patch: int, device: torch.device) -> Tensor:
+    """Return (8, P * P): which pixel of the patch goes where, for turns and flips."""
+    index = np.arange(patch * patch).reshape(patch, patch)
+    turned = [np.rot90(index, quarter) for quarter in range(4)]
+    orders = np.stack([*turned, *(np.fliplr(one) for one in turned)]).reshape(8, -1)
+    return torch.from_numpy(orders.copy()).to(device)

@@ -1,0 +1,151 @@
+"""Which pictures a run trains on and which it is measured on; no torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from memnet_cli.checkpoints import WeightsInfo, read_info
+from memnet_cli.errors import DatasetError, UsageError
+from memnet_cli.evaluation.leakage import HASH_DIGITS, content_hash, seen_images
+from memnet_cli.evaluation.protocols import shrink_factor
+from memnet_cli.imaging.images import picture_size
+from memnet_cli.models import config_to_mapping
+from memnet_cli.stores.datasets import DatasetImage, SetProgress, find_images, get_dataset
+from memnet_cli.tasks import Task
+from memnet_cli.training.config import TrainingConfig, task_of
+from memnet_cli.training.records import recipe_text
+
+Images = tuple[DatasetImage, ...]
+
+#: Name of the training pictures that are held back where no validation set is named.
+HELD_BACK = "held-back"
+_MOST_HELD_BACK = 4
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What is measured.
+
+    Attributes:
+        name: of the set.
+        images: of it; none if there is nothing to measure on.
+        task: the damage.
+        levels: of the damage.
+    """
+
+    name: str
+    images: Images
+    task: Task
+    levels: tuple[int, ...]
+
+    def pixels(self) -> int:
+        """Return how many pixels one measurement restores."""
+        shrink = shrink_factor(self.name, self.task)
+        sizes = [picture_size(image.path) for image in self.images]
+        return sum(s.width * s.height for s in sizes) * len(self.levels) // shrink**2
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The pictures of a run.
+
+    Attributes:
+        images: to train on.
+        validation: to measure on.
+        origin: what the weights will say about themselves; steps and pixels are those of the
+            weights that the run starts from.
+    """
+
+    images: Images
+    validation: Validation
+    origin: WeightsInfo
+
+
+def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> TrainingData:
+    """Find all pictures, and make sure that none is both trained and measured on.
+
+    Raises:
+        DatasetError: for an unknown set, or no pictures.
+        UsageError: for a validation set that is trained on.
+        WeightsError: for first weights that cannot be read.
+    """
+    found = {name: _find(name, config, progress) for name in config.data}
+    images = tuple({image.path: image for part in found.values() for image in part}.values())
+    if not images:
+        raise DatasetError(f"There is no picture in {', '.join(config.data)}.")
+    first = None if config.init is None else read_info(config.init)
+    name = HELD_BACK
+    if config.validation is None:
+        images, measured = hold_back(images, first)
+    else:
+        measured = _find(config.validation, config, progress)
+        name = _set_name(config.validation) or config.validation
+    origin = _origin(config, found, images, first)
+    if config.validation is not None:
+        _refuse_seen(origin, measured, name)
+    levels = config.measured_levels()
+    validation = Validation(name, measured[: config.validation_limit], task_of(config), levels)
+    return TrainingData(images, validation, origin)
+
+
+def _find(name: str, config: TrainingConfig, progress: SetProgress | None) -> Images:
+    machine = config.machine
+    return find_images(name, data_dir=machine.data_dir, offline=machine.offline, progress=progress)
+
+
+def _set_name(name: str) -> str | None:
+    """Return the catalogue's name of a set, or None for a folder."""
+    return None if Path(name).is_dir() else get_dataset(name).name
+
+
+def hold_back(images: Images, first: WeightsInfo | None) -> tuple[Images, Images]:
+    """Split pictures into those to train on and a few, evenly spread, to measure on.
+
+    Up to 4 and at most a tenth of them, but one as soon as there are two; none that the first
+    weights were trained on.
+    """
+    seen = frozenset() if first is None else seen_images(first, images)
+    able = [index for index, image in enumerate(images) if image.name not in seen]
+    count = min(_MOST_HELD_BACK, max(len(images) // 10, int(len(images) > 1)), len(able))
+    chosen = {able[int((k + 0.5) * len(able) / count)] for k in range(count)}
+    kept = tuple(image for index, image in enumerate(images) if index not in chosen)
+    return kept, tuple(images[index] for index in sorted(chosen))
+
+
+def _refuse_seen(origin: WeightsInfo, images: Sequence[DatasetImage], name: str) -> None:
+    seen = sorted(seen_images(origin, images))
+    if seen:
+        few = ", ".join(seen[:3]) + (" ..." if len(seen) > 3 else "")
+        raise UsageError(
+            f"{len(seen)} of the {len(images)} pictures of {name} are trained on ({few}): measure "
+            "on others with --val, or leave --val out to hold a few pictures back."
+        )
+
+
+def _origin(
+    config: TrainingConfig,
+    found: dict[str, Images],
+    trained: Images,
+    first: WeightsInfo | None,
+) -> WeightsInfo:
+    """Return what the weights will say: their own data and that of the weights before them."""
+    sets = [catalogued for name in found if (catalogued := _set_name(name)) is not None]
+    in_sets = {image.path for name in found if _set_name(name) for image in found[name]}
+    hashes = {content_hash(image)[:HASH_DIGITS] for image in trained if image.path not in in_sets}
+    earlier_sets = first.training_sets if first else ()
+    earlier_images = first.training_images if first else ()
+    return WeightsInfo(
+        model=config.model,
+        config=config_to_mapping(config.model_config),
+        task=config.task,
+        levels=tuple(sorted(config.levels())),
+        training_sets=tuple(dict.fromkeys([*earlier_sets, *sets])),
+        training_images=tuple(sorted({*earlier_images, *hashes})),
+        recipe=recipe_text(config),
+        steps=first.steps if first else 0,
+        pixels_seen=first.pixels_seen if first else 0,
+        licence="MIT" if first is None else first.licence,
+        source="memnet train",
+    )

@@ -1,0 +1,44 @@
+"""Growing MemNet's recursions during a run, with what the optimizer and the running mean know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from memnet_cli.models.base import RestorationModel
+from memnet_cli.models.memnet import MemNet, grown
+
+
+def recursions_of(model: RestorationModel) -> int:
+    """Return R of a MemNet, 0 of any other network."""
+    return model.settings.recursions if isinstance(model, MemNet) else 0
+
+
+def grow_model(model: RestorationModel, recursions: int) -> RestorationModel:
+    """Return the network with that many recursions and the same function, on its device."""
+    assert isinstance(model, MemNet)
+    device = next(model.parameters()).device
+    bigger = grown(model, recursions).to(device)
+    return bigger.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def carry_over(
+    old: Sequence[Optimizer], old_model: nn.Module, new: Sequence[Optimizer], new_model: nn.Module
+) -> None:
+    """Give every parameter that kept its shape the state that its optimizer had for it.
+
+    Parameters that are new or wider start afresh.
+    """
+    before = dict(old_model.named_parameters())
+    names = {id(parameter): name for name, parameter in new_model.named_parameters()}
+    for source, target in zip(old, new, strict=True):
+        for group in target.param_groups:
+            for parameter in group["params"]:
+                earlier = before.get(names[id(parameter)])
+                if earlier is not None and earlier.shape == parameter.shape:
+                    state = source.state.get(earlier)
+                    if state:
+                        target.state[parameter] = dict(state)

@@ -1,0 +1,170 @@
+"""What a run tells, measures and keeps on its way."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+
+from memnet_cli.checkpoints import WeightsInfo, save_weights
+from memnet_cli.errors import TrainingError
+from memnet_cli.evaluation.benchmark import LevelScores
+from memnet_cli.models import config_to_mapping
+from memnet_cli.training.averaging import recalibrate
+from memnet_cli.training.curves import draw_curves
+from memnet_cli.training.events import Measured, Note, Progress, Saved
+from memnet_cli.training.growth import recursions_of
+from memnet_cli.training.session import Session
+from memnet_cli.training.state import save_checkpoint
+from memnet_cli.training.throughput import Meter
+from memnet_cli.training.trainee import Trainee, checkpoint_of
+from memnet_cli.training.validation import mean_psnr, measure, seconds_per_pixel
+
+#: A training step costs about three passes: forward, and backward twice that.
+_PASSES = 3
+#: Reading, degrading and scoring one picture, mostly SSIM.
+_SCORING_SECONDS = 0.3
+
+
+def report(session: Session, trainee: Trainee, meter: Meter) -> None:
+    """Tell how the steps since the last report went.
+
+    Raises:
+        TrainingError: for a loss that is not a number any more.
+    """
+    loss = meter.mean_loss()
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"The loss is {loss} after step {trainee.step}: the last checkpoint is intact; try a "
+            "lower learning rate (--set lr=...) or a tighter --set clip=..."
+        )
+    clock, seconds = session.clock, max(meter.seconds, 1e-9)
+    patches = meter.steps * session.config.recipe.batch
+    rate = meter.pixels / seconds
+    flops = 2 * _PASSES * trainee.multiply_adds * rate
+    session.tell(
+        Progress(
+            step=trainee.step,
+            progress=trainee.progress,
+            seconds=clock.elapsed(),
+            seconds_left=clock.seconds_left(trainee.progress),
+            loss=loss,
+            lr=trainee.optimizers[0].param_groups[0]["lr"],
+            recursions=recursions_of(trainee.model),
+            steps_per_second=meter.steps / seconds,
+            patches_per_second=patches / seconds,
+            pixels_per_second=rate,
+            peak_share=flops / (session.conv_peak * session.world.size),
+            data_share=meter.data_share(),
+        )
+    )
+
+
+def described(session: Session, trainee: Trainee, scores: dict[int, LevelScores]) -> WeightsInfo:
+    """Return what the weights of now say about themselves."""
+    origin = session.data.origin
+    measured = {
+        session.data.validation.name: {
+            str(level): {"psnr": round(score.psnr, 4), "ssim": round(score.ssim, 6)}
+            for level, score in scores.items()
+        }
+    }
+    return dataclasses.replace(
+        origin,
+        config=config_to_mapping(trainee.model.config),
+        steps=origin.steps + trainee.step,
+        pixels_seen=origin.pixels_seen + trainee.pixels,
+        scores=measured if scores else {},
+    )
+
+
+def save(session: Session, trainee: Trainee) -> None:
+    """Write a checkpoint and last.safetensors; only the leading process does.
+
+    Raises:
+        TrainingError: if the disk is full; the earlier checkpoint is intact.
+    """
+    if not session.world.leads:
+        return
+    checkpoint = checkpoint_of(trainee, session.clock.elapsed())
+    path = save_checkpoint(session.folder.checkpoints, checkpoint, session.config.machine.keep)
+    keep_weights(session, trainee, "last", {})
+    session.tell(Saved(trainee.step, path.name))
+
+
+def keep_weights(
+    session: Session, trainee: Trainee, which: str, scores: dict[int, LevelScores]
+) -> None:
+    """Write last.safetensors or best.safetensors.
+
+    Raises:
+        TrainingError: if it cannot be written.
+    """
+    path = session.folder.weights(which)
+    try:
+        save_weights(path, trainee.result, described(session, trainee, scores))
+    except OSError as error:
+        raise TrainingError(
+            f"Cannot write {path} ({error.strerror}): the last checkpoint is intact; make room "
+            "and go on with --resume."
+        ) from None
+
+
+def measure_and_keep(session: Session, trainee: Trainee) -> dict[int, LevelScores]:
+    """Measure the result of now, and keep it as best.safetensors if it is the best so far."""
+    if not session.world.leads or not session.data.validation.images:
+        return {}
+    start = time.monotonic()
+    scores = measure(session.data.validation, trainee.result, session.runtime)
+    took = time.monotonic() - start
+    best = trainee.best is None or mean_psnr(scores) > trainee.best
+    if best:
+        trainee.best = mean_psnr(scores)
+        keep_weights(session, trainee, "best", scores)
+    session.clock.expect_measuring(took * largest_cost(session, trainee) / trainee.multiply_adds)
+    session.tell(
+        Measured(
+            step=trainee.step,
+            seconds=session.clock.elapsed(),
+            dataset=session.data.validation.name,
+            scores={
+                level: {"psnr": score.psnr, "ssim": score.ssim} for level, score in scores.items()
+            },
+            best=best,
+            took=took,
+        )
+    )
+    return scores
+
+
+def largest_cost(session: Session, trainee: Trainee) -> float:
+    """Return the multiply-adds a pixel of the network that the run ends with."""
+    now = recursions_of(trainee.model)
+    last = max(session.config.recipe.grow_to, default=0)
+    # recursions are nearly all of the cost, and each costs the same
+    return trainee.multiply_adds * (last / now if last > now > 0 else 1.0)
+
+
+def forecast_measuring(session: Session, trainee: Trainee) -> None:
+    """Expect the last measurement to take what a trial on a small plane says."""
+    validation = session.data.validation
+    if validation.images and session.world.leads:
+        seconds = seconds_per_pixel(trainee.result, session.runtime) * validation.pixels()
+        cost = largest_cost(session, trainee) / trainee.multiply_adds
+        scoring = _SCORING_SECONDS * len(validation.images) * len(validation.levels)
+        session.clock.expect_measuring(seconds * cost + scoring)
+
+
+def finish(session: Session, trainee: Trainee) -> dict[int, LevelScores]:
+    """Fit the BN statistics to the result if the recipe says so, measure, keep it as the last."""
+    recipe = session.config.recipe
+    if recipe.recalibrate and session.world.leads:
+        steps = range(trainee.step, trainee.step + recipe.recalibrate)
+        batches = (session.batch(step, slice(None))[1] for step in steps)
+        recalibrate(trainee.result, batches)
+    scores = measure_and_keep(session, trainee)
+    if session.world.leads:
+        keep_weights(session, trainee, "last", scores)
+        if not draw_curves(session.folder):
+            session.tell(Note("There are no curves yet: too few steps."))
+    return scores

@@ -1,0 +1,284 @@
+"""Training, from the first step to the last score, in one direction."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from memnet_cli.errors import DeviceError, UsageError
+from memnet_cli.evaluation.benchmark import LevelScores
+from memnet_cli.restoration.devices import resolve_runtime
+from memnet_cli.restoration.engine import out_of_memory
+from memnet_cli.training.averaging import update_mean
+from memnet_cli.training.clock import Clock
+from memnet_cli.training.config import TrainingConfig
+from memnet_cli.training.data import TrainingData
+from memnet_cli.training.distributed import (
+    agree,
+    device_of,
+    joined,
+    wait_for_all,
+    world_from_environment,
+)
+from memnet_cli.training.events import Note, Say
+from memnet_cli.training.growth import recursions_of
+from memnet_cli.training.keeping import (
+    finish,
+    forecast_measuring,
+    measure_and_keep,
+    report,
+    save,
+)
+from memnet_cli.training.losses import supervised_loss
+from memnet_cli.training.optimizers import clip_gradients, set_rates
+from memnet_cli.training.records import RunFolder, claim_folder, keep_until
+from memnet_cli.training.schedule import lr_factor
+from memnet_cli.training.session import Session, prepare_session
+from memnet_cli.training.state import load_newest
+from memnet_cli.training.stopping import stop_requests
+from memnet_cli.training.throughput import Meter, wait_for_device
+from memnet_cli.training.trainee import Trainee, grow_if_due, new_trainee, resumed_trainee
+
+_REPORT_SECONDS = 10.0
+#: On a device that works on its own, making patches is timed in every so many steps only, since
+#: timing waits for the device.
+_TIMED_EVERY = 25
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a session ended.
+
+    Attributes:
+        finished: whether the budget is used up; else the run waits to be resumed.
+        reason: why the session ended.
+        step: optimizer steps in all.
+        seconds: wall time in all.
+        pixels: training pixels seen in all.
+        scores: of the result at every level; empty if it was not measured.
+        weights: last.safetensors.
+    """
+
+    finished: bool
+    reason: str
+    step: int
+    seconds: float
+    pixels: int
+    scores: dict[int, LevelScores]
+    weights: Path
+
+
+def train(
+    config: TrainingConfig, data: TrainingData, say: Say, started: float | None = None
+) -> TrainingResult:
+    """Train, or go on with a run, until its budget is used up or somebody asks to stop.
+
+    Args:
+        config: the run.
+        data: its pictures.
+        say: is told what happens; called in the leading process only.
+        started: ``time.monotonic()`` when the command began, from which a time budget counts.
+
+    Raises:
+        TrainingError: for a loss that is not a number, a full disk, or damaged checkpoints; the
+            last good checkpoint is intact.
+        UsageError: for a folder that holds another run or cannot be written.
+        DatasetError: if no picture is as large as a patch.
+        DeviceError: for a device that is not there, more processes than GPUs, or too little
+            memory.
+    """
+    clock = Clock(started or time.monotonic(), 0.0, config.budget.seconds)
+    world = world_from_environment()
+    if config.recipe.batch % (world.size * config.recipe.accumulate):
+        raise UsageError(
+            f"A batch of {config.recipe.batch} cannot be divided among {world.size} processes "
+            f"times {config.recipe.accumulate} parts: give another --set batch=..."
+        )
+    machine = config.machine
+    runtime = resolve_runtime(device_of(world, machine.device), machine.precision)
+    with stop_requests() as stop, joined(world, runtime.device):
+        folder = claim_folder(config) if world.leads else RunFolder(config.out)
+        wait_for_all(world)
+        session = prepare_session(config, data, world, runtime, folder, clock, stop, say)
+        trainee = _start_or_resume(session)
+        try:
+            return _run(session, trainee)
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise DeviceError(
+                f"Not enough memory on {runtime.device}: divide the batch with --set "
+                "accumulate=2 or more, or give --gradient-checkpointing."
+            ) from None
+
+
+def _start_or_resume(session: Session) -> Trainee:
+    """Return the state that the newest sound checkpoint holds, or that of a new run."""
+    config, world, runtime = session.config, session.world, session.runtime
+    found = load_newest(session.folder.checkpoints) if config.resume else None
+    if found is None:
+        if config.resume:
+            session.tell(Note("There is no checkpoint yet: starting from the beginning."))
+        return new_trainee(config, runtime, world)
+    checkpoint, broken = found
+    for path in broken:
+        session.tell(Note(f"{path.name} is cut off or changed: going back to the one before."))
+    trainee = resumed_trainee(config, runtime, world, checkpoint)
+    if world.leads:
+        keep_until(session.folder, trainee.step)
+    session.clock.earlier = trainee.seconds
+    session.clock.began_at = trainee.progress
+    session.tell(
+        Note(f"Going on after step {trainee.step} ({trainee.progress:.1%} of the budget).")
+    )
+    return trainee
+
+
+def _progress(session: Session, trainee: Trainee) -> float:
+    """Return the share of the budget that is used; it never falls."""
+    budget = session.config.budget
+    if budget.steps is not None:
+        return trainee.step / budget.steps
+    if budget.epochs is not None:
+        samples = trainee.step * session.config.recipe.batch
+        return samples / (budget.epochs * session.sampler.epoch_samples)
+    return max(trainee.progress, session.clock.progress())
+
+
+def _run(session: Session, trainee: Trainee) -> TrainingResult:
+    """Step until there is nothing left or a reason to leave; then measure and keep."""
+    config, clock, world = session.config, session.clock, session.world
+    forecast_measuring(session, trainee)
+    meter = Meter()
+    reported = saved = measured = clock.elapsed()
+    first = trainee.step
+    while True:
+        asked, progress = agree(world, _why_leave(session) != "", _progress(session, trainee))
+        trainee.progress = min(progress, 1.0)
+        if progress >= 1.0 or asked:
+            break
+        if grow_if_due(trainee, config, session.runtime, world):
+            session.tell(Note(f"Grown to {recursions_of(trainee.model)} recursions."))
+        _step(session, trainee, meter)
+        now = clock.elapsed()
+        done = trainee.step - first
+        if done in {1, 5} or now - reported > _REPORT_SECONDS:
+            report(session, trainee, meter)
+            if done > 1:  # the first step also sets up the convolutions
+                clock.step = meter.seconds / meter.steps
+            meter, reported = Meter(), now
+        pause = clock.measuring / config.validation_share if config.validation_share else 0.0
+        if pause and now - measured > pause:
+            measure_and_keep(session, trainee)
+            measured = clock.elapsed()
+        if now - saved > config.machine.save_seconds:
+            meter = _checked(session, trainee, meter)
+            save(session, trainee)
+            saved = clock.elapsed()
+    meter = _checked(session, trainee, meter)
+    if asked and trainee.progress < 1.0:
+        save(session, trainee)
+        return _result(session, trainee, {}, _why_leave(session) or "another process was stopped")
+    save(session, trainee)
+    scores = finish(session, trainee)
+    wait_for_all(world)
+    return _result(session, trainee, scores, "")
+
+
+def _checked(session: Session, trainee: Trainee, meter: Meter) -> Meter:
+    """Report before anything is saved, which refuses a loss that is not a number."""
+    if meter.steps:
+        report(session, trainee, meter)
+    return Meter()
+
+
+def _why_leave(session: Session) -> str:
+    """Return why this session must end before the budget does, or nothing."""
+    if session.stop.signal_name:
+        return f"{session.stop.signal_name} asked it to stop"
+    limit = session.config.machine.stop_after
+    if limit is not None and session.clock.session() + session.clock.step > limit:
+        return f"--stop-after {limit:g} s"
+    return ""
+
+
+def _step(session: Session, trainee: Trainee, meter: Meter) -> None:
+    """One optimizer step over this process's part of the batch."""
+    recipe, world = session.config.recipe, session.world
+    epochs = session.config.budget.epochs or recipe.epochs
+    factor = lr_factor(recipe, trainee.progress, epochs)
+    set_rates(trainee.optimizers, factor)
+    start = time.perf_counter()
+    timed = session.runtime.device.type == "cpu" or trainee.step % _TIMED_EVERY == 0
+    if timed:
+        wait_for_device(session.runtime.device)
+        start = time.perf_counter()
+    data_seconds = 0.0
+    share = recipe.batch // world.size
+    size = share // recipe.accumulate
+    losses = []
+    for part in range(recipe.accumulate):
+        began = time.perf_counter()
+        corner = world.rank * share + part * size
+        clean, degraded = session.batch(trainee.step, slice(corner, corner + size))
+        if timed:
+            wait_for_device(session.runtime.device)
+        data_seconds += time.perf_counter() - began
+        with _no_exchange(trainee, part < recipe.accumulate - 1):
+            loss = _loss(session, trainee, clean, degraded) / recipe.accumulate
+            torch.autograd.backward(loss)
+        losses.append(loss.detach())
+    clip_gradients(trainee.model, recipe, recipe.lr * factor)
+    for optimizer in trainee.optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
+    trainee.step += 1
+    trainee.pixels += recipe.batch * recipe.patch**2
+    if trainee.mean is not None:
+        update_mean(trainee.mean, trainee.model, recipe.ema, trainee.step)
+    if timed:
+        wait_for_device(session.runtime.device)
+        meter.timed += time.perf_counter() - start
+        meter.timed_data += data_seconds
+    meter.losses.append(torch.stack(losses).sum())
+    meter.steps += 1
+    meter.pixels += recipe.batch * recipe.patch**2
+    meter.seconds += time.perf_counter() - start
+
+
+def _loss(session: Session, trainee: Trainee, clean: Tensor, degraded: Tensor) -> Tensor:
+    """Run the network in the run's precision; the loss itself is float32."""
+    runtime = session.runtime
+    mixed: AbstractContextManager[object] = nullcontext()
+    if runtime.precision != "fp32":
+        mixed = torch.autocast(runtime.device.type, dtype=runtime.dtype)
+    with mixed:
+        predictions = trainee.predict(degraded)
+    return supervised_loss(predictions, clean, session.config.recipe)
+
+
+def _no_exchange(trainee: Trainee, early: bool) -> AbstractContextManager[object]:
+    """Let gradients add up without exchanging them, for all but the last part of a batch."""
+    if early and isinstance(trainee.predict, DistributedDataParallel):
+        return trainee.predict.no_sync()
+    return nullcontext()
+
+
+def _result(
+    session: Session, trainee: Trainee, scores: dict[int, LevelScores], reason: str
+) -> TrainingResult:
+    return TrainingResult(
+        finished=not reason,
+        reason=reason or "the budget is used up",
+        step=trainee.step,
+        seconds=session.clock.elapsed(),
+        pixels=trainee.pixels,
+        scores=scores,
+        weights=session.folder.weights("last"),
+    )

@@ -1,0 +1,110 @@
+"""The training pictures as one tensor on the device, and patches cut out of it in batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from memnet_cli.evaluation.benchmark import read_uint8
+from memnet_cli.evaluation.protocols import grey_uint8
+from memnet_cli.imaging.color import luma_uint8
+from memnet_cli.imaging.degradations import crop_to_multiple, jpeg_compress
+from memnet_cli.imaging.resize import imresize
+from memnet_cli.stores.datasets import DatasetImage
+from memnet_cli.tasks import Task
+
+Plane = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All planes, one after the other, as 8-bit values on the device.
+
+    Attributes:
+        pixels: (1 + Q, total) uint8: the clean planes, then their copies at every JPEG quality.
+        starts, heights, widths: (N,) int64 on the device.
+        sizes: (N, 2) heights and widths on the host.
+        qualities: JPEG quality factors of rows 1 to Q.
+    """
+
+    pixels: Tensor
+    starts: Tensor
+    heights: Tensor
+    widths: Tensor
+    sizes: NDArray[np.int64]
+    qualities: tuple[int, ...]
+
+    def cut(self, picture: Tensor, top: Tensor, left: Tensor, side: int, row: Tensor) -> Tensor:
+        """Return (B, side, side) float32 in [0, 1]; mirrored beyond the edges of the pictures.
+
+        Args:
+            picture, top, left: (B,) int64; corners may lie outside.
+            side: of the square.
+            row: (B,) row of ``pixels``, 0 for the clean planes.
+        """
+        along = torch.arange(side, device=self.pixels.device)
+        y = _mirrored(top[:, None] + along, self.heights[picture, None])
+        x = _mirrored(left[:, None] + along, self.widths[picture, None])
+        start = self.starts[picture] + row * self.pixels.shape[1]
+        index = start[:, None, None] + (y * self.widths[picture, None])[:, :, None] + x[:, None, :]
+        return self.pixels.view(-1)[index].float() / 255.0
+
+
+def _mirrored(index: Tensor, length: Tensor) -> Tensor:
+    """Fold indices back at the edges, the edge pixel twice, as MATLAB's imresize does."""
+    folded = index.remainder(2 * length)
+    return torch.where(folded < length, folded, 2 * length - 1 - folded)
+
+
+def read_planes(
+    images: Sequence[DatasetImage], task: Task, levels: Sequence[int], sizes: Sequence[float]
+) -> list[Plane]:
+    """Read the plane that the task restores from every picture, at every size.
+
+    Grey for denoise and luma for sr and jpeg, as the benchmark makes them; for sr cut to a size
+    that every scale divides.
+
+    Raises:
+        ImageError: for a file that is no usable picture.
+    """
+    planes = []
+    multiple = math.lcm(*levels) if task.name == "sr" else 1
+    for image in images:
+        pixels = read_uint8(image)
+        plane = grey_uint8(pixels) if task.name == "denoise" else luma_uint8(pixels)
+        for size in sizes:
+            planes.append(np.ascontiguousarray(crop_to_multiple(_resized(plane, size), multiple)))
+    return planes
+
+
+def _resized(plane: Plane, size: float) -> Plane:
+    if size == 1.0:
+        return plane
+    smaller = np.floor(imresize(plane.astype(np.float64), scale=size) + 0.5)
+    rounded: Plane = np.clip(smaller, 0, 255).astype(np.uint8)
+    return rounded
+
+
+def load_pictures(
+    planes: Sequence[Plane], qualities: Sequence[int], device: torch.device
+) -> Pictures:
+    """Put the planes on the device, with a JPEG copy of each at every one of ``qualities``."""
+    rows = [np.concatenate([plane.ravel() for plane in planes])] if planes else []
+    for quality in qualities:
+        rows.append(np.concatenate([jpeg_compress(plane, quality).ravel() for plane in planes]))
+    sizes = np.array([plane.shape for plane in planes], np.int64).reshape(-1, 2)
+    starts = np.cumsum([0, *(plane.size for plane in planes)])[:-1]
+    return Pictures(
+        pixels=torch.from_numpy(np.stack(rows)).to(device),
+        starts=torch.from_numpy(starts.astype(np.int64)).to(device),
+        heights=torch.from_numpy(sizes[:, 0].copy()).to(device),
+        widths=torch.from_numpy(sizes[:, 1].copy()).to(device),
+        sizes=sizes,
+        qualities=tuple(qualities),
+    )

@@ -1,0 +1,269 @@
+"""Recipes: every choice of a training run that changes the weights, as one frozen record.
+
+A recipe is a TOML file of flat fields and a ``[model]`` table. No torch here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from memnet_cli.errors import UsageError, did_you_mean
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+#: Recipes by name; "paper" stands for one file a model.
+BUILT_IN = ("fast", "growth", "paper")
+_CHOICES = {
+    "optimizer": ("adamw", "adam", "sgd", "muon"),
+    "schedule": ("cosine", "step", "constant"),
+    "loss": ("l2", "l1", "charbonnier"),
+    "clip_kind": ("norm", "value", "adjustable"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. Times within a run are shares of its budget, from 0 to 1.
+
+    Attributes:
+        name: what the recipe is called.
+        model: fields of the model's config that differ from the defaults.
+        optimizer: adamw, adam, sgd, or muon (hidden convolutions by Muon, the rest by AdamW).
+        lr: peak learning rate.
+        side_lr: with muon, the peak learning rate of what AdamW trains.
+        momentum: of sgd and muon.
+        betas: of adam and adamw.
+        weight_decay: L2 penalty for sgd and adam, decoupled for adamw and muon.
+        schedule: cosine (to ``final_lr``), step (see ``drop_every_epochs``) or constant.
+        warmup: share of the budget over which the learning rate rises from 0.
+        final_lr: at the end of the cosine, as a share of the peak.
+        restart_at: shares of the budget at which the cosine starts again.
+        restart_lr: peak of each later cosine, as a share of that before it.
+        drop_factor: what the step schedule multiplies by.
+        drop_every_epochs: how often; a budget in steps or time counts as ``epochs`` epochs.
+        epochs: the recipe's own length, the budget where none is given.
+        batch: patches per step, over all processes.
+        accumulate: parts that the batch is computed in, one after the other, to save memory.
+        patch: side of the patches in pixels.
+        stride: distance of the paper's patch grid; 0 takes random positions.
+        augment: flip and rotate.
+        sizes: sizes of the copies of every picture, 1 for its own.
+        levels: exactly these levels; empty leaves it to ``wide``.
+        wide: train beyond the papers' levels: see ``sigmas``, ``qualities``, ``quantised``.
+        sigmas: smallest and largest noise level, drawn evenly, where ``wide``.
+        qualities: JPEG quality factors where ``wide``.
+        quantised: share of sr patches whose small picture is rounded to 8 bits, where ``wide``.
+        clean: share of patches with no noise at all (denoise), where ``wide``.
+        loss: l2 (eq. 4 and 12 of MemNet), l1 or charbonnier.
+        loss_sum: sum over the pixels of a patch, as in the papers, instead of their mean.
+        alpha: weight of the final output against the single ones (eq. 12); 0 takes 1 / (M + 1).
+        clip: limit of the gradient; 0 switches clipping off.
+        clip_kind: norm (of all gradients), value (of each), or adjustable (value at clip / lr).
+        ema: decay of the running mean of the weights that is kept as the result; 0 takes none.
+        grow_to: recursions of the growth stages after the first (MemNet).
+        grow_at: shares of the budget at which they begin.
+        recalibrate: batches that re-estimate the BN statistics of the result; 0 does not.
+    """
+
+    name: str = "own"
+    model: Mapping[str, object] = field(default_factory=dict)
+    optimizer: str = "adamw"
+    lr: float = 1e-3
+    side_lr: float = 1e-3
+    momentum: float = 0.95
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    warmup: float = 0.01
+    final_lr: float = 0.002
+    restart_at: tuple[float, ...] = ()
+    restart_lr: float = 1.0
+    drop_factor: float = 0.1
+    drop_every_epochs: float = 20.0
+    epochs: float = 60.0
+    batch: int = 16
+    accumulate: int = 1
+    patch: int = 32
+    stride: int = 0
+    augment: bool = True
+    sizes: tuple[float, ...] = (1.0,)
+    levels: tuple[int, ...] = ()
+    wide: bool = True
+    sigmas: tuple[int, int] = (5, 75)
+    qualities: tuple[int, ...] = (5, 8, 10, 15, 20, 30, 40)
+    quantised: float = 0.25
+    clean: float = 0.02
+    loss: str = "l1"
+    loss_sum: bool = False
+    alpha: float = 0.0
+    clip: float = 0.2
+    clip_kind: str = "norm"
+    ema: float = 0.999
+    grow_to: tuple[int, ...] = ()
+    grow_at: tuple[float, ...] = ()
+    recalibrate: int = 0
+
+    def __post_init__(self) -> None:
+        """Check types, choices and bounds.
+
+        Raises:
+            UsageError: naming the field, what it is and what was expected.
+        """
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UsageError(
+                    f"{name} is '{getattr(self, name)}': expected one of {', '.join(choices)}."
+                    + did_you_mean(str(getattr(self, name)), choices)
+                )
+        for name in ("lr", "side_lr", "epochs", "drop_every_epochs", "batch", "accumulate"):
+            _check(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
+        _check("patch", self.patch, self.patch >= 4, "4 pixels or more")
+        for name in ("stride", "weight_decay", "clip", "recalibrate", "restart_lr"):
+            _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        for name in ("warmup", "final_lr", "quantised", "clean", "alpha", "momentum", "ema"):
+            _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "0 to 1")
+        _check("ema", self.ema, self.ema < 1, "less than 1")
+        _check("batch", self.batch, self.batch % self.accumulate == 0, "a multiple of accumulate")
+        for name in ("restart_at", "grow_at"):
+            shares = getattr(self, name)
+            rising = list(shares) == sorted(set(shares)) and all(0 < s < 1 for s in shares)
+            _check(name, list(shares), rising, "rising shares between 0 and 1")
+        fits = len(self.grow_to) == len(self.grow_at) and list(self.grow_to) == sorted(self.grow_to)
+        _check("grow_to", list(self.grow_to), fits, "rising recursions, one for each of grow_at")
+        _check("sizes", list(self.sizes), _sound_sizes(self.sizes), "sizes over 0 and up to 1")
+        low, high = self.sigmas
+        _check("sigmas", list(self.sigmas), 0 < low <= high <= 255, "two levels from 1 to 255")
+
+
+def _sound_sizes(sizes: tuple[float, ...]) -> bool:
+    return bool(sizes) and all(0 < size <= 1 for size in sizes)
+
+
+def _check(name: str, value: object, sound: bool, expected: str) -> None:
+    if not sound:
+        raise UsageError(f"{name} is {value}: expected {expected}.")
+
+
+def load_recipe(
+    name: str, model: str, overrides: Iterable[str] = (), model_overrides: Iterable[str] = ()
+) -> Recipe:
+    """Return the recipe called ``name`` (or the file at that path) with ``key=value`` overrides.
+
+    ``model.key=value`` sets a field of the model's config.
+
+    Raises:
+        UsageError: for an unknown recipe, a file that is no TOML, or a bad or unknown field.
+    """
+    values = dict(_read(name, model))
+    settings = dict(_table(values.get("model", {})))
+    for text in (*overrides, *(f"model.{text}" for text in model_overrides)):
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not key:
+            raise UsageError(f"'{text}' sets nothing: expected NAME=VALUE, such as lr=2e-4.")
+        target, key = (settings, key[6:]) if key.startswith("model.") else (values, key)
+        target[key] = _parse(value)
+    return recipe_from_mapping({**values, "model": settings}, name)
+
+
+def _read(name: str, model: str) -> Mapping[str, object]:
+    if name in BUILT_IN:
+        stem = f"paper-{model}" if name == "paper" else name
+        file = resources.files("memnet_cli.training").joinpath("recipes", f"{stem}.toml")
+        if not file.is_file():
+            raise UsageError(f"There is no recipe of a paper for the model '{model}': give fast.")
+        return tomllib.loads(file.read_text("utf-8"))
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise UsageError(
+            f"There is no recipe '{name}'; expected {', '.join(BUILT_IN)} or a .toml file."
+            + did_you_mean(name, BUILT_IN)
+        )
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"Cannot read the recipe {path}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The recipe {path} is no TOML: {error}.") from None
+
+
+def _table(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"model is {value!r}: expected a [model] table.")
+    return value
+
+
+def _parse(text: str) -> object:
+    """Read one value as TOML; a bare word is a string and "2,3" a list."""
+    if "," in text and not text.startswith("["):
+        text = f"[{text}]"
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def recipe_from_mapping(values: Mapping[str, object], name: str = "own") -> Recipe:
+    """Return the recipe with these fields; the others keep their defaults.
+
+    Raises:
+        UsageError: for an unknown field, naming the nearest, or a value of the wrong type.
+    """
+    fields = {entry.name: entry for entry in dataclasses.fields(Recipe)}
+    stem = Path(name).stem
+    converted: dict[str, Any] = {"name": stem}
+    for key, value in values.items():
+        if key not in fields:
+            raise UsageError(
+                f"A recipe has no setting '{key}'.{did_you_mean(key, fields)} "
+                f"Known settings: {', '.join(fields)}."
+            )
+        converted[key] = _convert(key, value, str(fields[key].type))
+    return Recipe(**converted)
+
+
+def _convert(key: str, value: object, wanted: str) -> object:
+    """Bring a TOML value to the type of its field, with no guessing but int to float."""
+    if wanted.startswith("Mapping"):
+        return dict(_table(value))
+    if wanted.startswith("tuple"):
+        items = list(value) if isinstance(value, (list, tuple)) else [value]
+        kind = "float" if "float" in wanted else "int"
+        if "..." not in wanted and len(items) != 2:
+            raise UsageError(f"{key} is {value!r}: expected two numbers.")
+        return tuple(_scalar(key, item, kind) for item in items)
+    return _scalar(key, value, wanted)
+
+
+def _scalar(key: str, value: object, wanted: str) -> object:
+    if wanted == "float" and type(value) is int:
+        return float(value)
+    if type(value).__name__ != wanted:
+        words = {"str": "a word", "bool": "true or false", "int": "a whole number"}
+        raise UsageError(f"{key} is {value!r}: expected {words.get(wanted, 'a number')}.")
+    return value
+
+
+def recipe_to_mapping(recipe: Recipe) -> dict[str, object]:
+    """Return the fields of a recipe as JSON values."""
+    document: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    return document
+
+
+def to_toml(values: Mapping[str, object]) -> str:
+    """Write scalars, lists and one level of tables as TOML; JSON's scalars are TOML's."""
+    plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            lines += ["", f"[{key}]", *(f"{name} = {json.dumps(v)}" for name, v in value.items())]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,168 @@
+"""The run folder: what the run is, its metrics as JSON lines, weights and curves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memnet_cli.config import __version__
+from memnet_cli.errors import TrainingError, UsageError
+from memnet_cli.files import write_atomically
+from memnet_cli.training.config import TrainingConfig, identity
+from memnet_cli.training.events import Event, Measured, Progress
+from memnet_cli.training.recipe import to_toml
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run; no torch here."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def description(self) -> Path:
+        """What the run is, by which it is known when it is resumed."""
+        return self.path / "run.json"
+
+    def weights(self, which: str) -> Path:
+        """Return the weights called "last" or "best"."""
+        return self.path / f"{which}.safetensors"
+
+
+def stored_identity(out: Path) -> dict[str, object] | None:
+    """Return what the run in ``out`` is, or None if there is none.
+
+    Raises:
+        UsageError: if the description cannot be read.
+    """
+    path = RunFolder(out).description
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        stored: dict[str, object] = document["run"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"{path} cannot be understood: expected what memnet train writes."
+        ) from None
+    return stored
+
+
+def check_folder(config: TrainingConfig) -> bool:
+    """Check that the run folder is free or holds the very run that is to go on.
+
+    Returns:
+        Whether it holds that run.
+
+    Raises:
+        UsageError: for a folder that holds another run, or a run that is not to be resumed.
+    """
+    stored, asked = stored_identity(config.out), identity(config)
+    if stored is None:
+        return False
+    if not config.resume:
+        raise UsageError(
+            f"{config.out} holds a run already: go on with --resume, or give another --out."
+        )
+    different = sorted(_differences(stored, asked))
+    if different:
+        raise UsageError(
+            f"The run in {config.out} was started with other settings ({', '.join(different)}): "
+            f"resume it with its own, or start a new one with --init {config.out}/last.safetensors."
+        )
+    return True
+
+
+def claim_folder(config: TrainingConfig) -> RunFolder:
+    """Make the run folder with the description of the run in it, unless it is there already.
+
+    Raises:
+        UsageError: as :func:`check_folder`, and for a folder that cannot be written.
+    """
+    folder = RunFolder(config.out)
+    if check_folder(config):
+        return folder
+    try:
+        folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        document = {"memnet": __version__, "run": identity(config)}
+        write_atomically(folder.path / "recipe.toml", recipe_text(config).encode())
+        write_atomically(folder.description, (json.dumps(document, indent=2) + "\n").encode())
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write to the run folder {config.out} ({error.strerror}): give another --out."
+        ) from None
+    return folder
+
+
+def _differences(
+    stored: Mapping[str, Any], asked: Mapping[str, Any], at: str = ""
+) -> Iterator[str]:
+    """Yield "recipe.lr 0.001 -> 0.002" for every setting that differs."""
+    for key in {*stored, *asked}:
+        one, other = stored.get(key), asked.get(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from _differences(one, other, f"{at}{key}.")
+        elif one != other:
+            yield f"{at}{key} {one} -> {other}"
+
+
+def recipe_text(config: TrainingConfig) -> str:
+    """Return the recipe in full, as a TOML file that --recipe takes."""
+    values = identity(config)["recipe"]
+    assert isinstance(values, Mapping)
+    return to_toml(values)
+
+
+def keep_until(folder: RunFolder, step: int) -> None:
+    """Drop the metrics of steps after ``step``, which a resumed run does once more."""
+    lines = [json.dumps(entry) + "\n" for entry in read_metrics(folder) if entry["step"] <= step]
+    write_atomically(folder.metrics, "".join(lines).encode())
+
+
+def read_metrics(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return the entries of metrics.jsonl; a last line that was cut off is left out."""
+    if not folder.metrics.is_file():
+        return []
+    entries = []
+    for line in folder.metrics.read_text("utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+            entries.append(entry)
+    return entries
+
+
+def record(folder: RunFolder, event: Event) -> None:
+    """Append progress and scores to metrics.jsonl.
+
+    Raises:
+        TrainingError: if the disk is full.
+    """
+    if not isinstance(event, Progress | Measured):
+        return
+    kind = "train" if isinstance(event, Progress) else "validation"
+    entry = {"kind": kind, **dataclasses.asdict(event)}
+    try:
+        with folder.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise TrainingError(
+            f"Cannot write to {folder.metrics} ({error.strerror}): the last checkpoint is intact; "
+            "make room and go on with --resume."
+        ) from None

@@ -1,0 +1,181 @@
+"""Which patches a step takes, as a pure function of (seed, step).
+
+Nothing here keeps a position: a run that was cut off draws the same patches when it goes on,
+whatever the number of processes. Only numpy on the host; the few numbers go to the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memnet_cli.errors import DatasetError
+
+Integers = NDArray[np.int64]
+
+#: Distinguish the streams of random numbers that belong to one seed.
+_POSITIONS, _EPOCH = 1, 2
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The patches of one step.
+
+    Attributes:
+        picture: (B,) which picture.
+        top, left: (B,) corner in it.
+        orientation: (B,) 0 to 7: quarter turns, and 4 more for flipped.
+        level: (B,) scale factor, sigma or quality factor; 0 for no damage.
+        altered: (B,) whether the degradation's variant applies (8-bit small picture for sr).
+    """
+
+    picture: Integers
+    top: Integers
+    left: Integers
+    orientation: Integers
+    level: Integers
+    altered: NDArray[np.bool_]
+
+    def part(self, chosen: slice) -> Patches:
+        """Return some of the patches."""
+        return Patches(
+            self.picture[chosen],
+            self.top[chosen],
+            self.left[chosen],
+            self.orientation[chosen],
+            self.level[chosen],
+            self.altered[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Where patches may lie, and how they are drawn.
+
+    Attributes:
+        heights, widths: of the pictures.
+        patch: side of a patch.
+        stride: distance of the grid; 0 for random positions.
+        aligned: positions are multiples of the level (sr), as whole pictures are shrunk.
+        augment: flip and rotate.
+        levels: to draw from evenly.
+        level_range: smallest and largest level instead of ``levels``.
+        undamaged: share of patches with level 0.
+        altered: share of patches with the degradation's variant.
+        batch: patches per step.
+        seed: of everything.
+    """
+
+    heights: Integers
+    widths: Integers
+    patch: int
+    stride: int
+    aligned: bool
+    augment: bool
+    levels: tuple[int, ...]
+    level_range: tuple[int, int] | None
+    undamaged: float
+    altered: float
+    batch: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Raise DatasetError if there is no picture as large as a patch."""
+        if len(self.heights) == 0:
+            raise DatasetError(
+                f"No training picture is as large as a patch of {self.patch}x{self.patch} pixels: "
+                "give larger pictures or --set patch=16."
+            )
+
+    @property
+    def epoch_samples(self) -> int:
+        """Patches in one pass over the data, in all orientations at all levels."""
+        variants = (8 if self.augment else 1) * max(1, len(self.levels))
+        if self.stride:
+            return int(self._grid_counts().sum()) * variants
+        return max(1, int((self.heights * self.widths).sum()) // self.patch**2) * variants
+
+    def _grid_counts(self) -> Integers:
+        rows = (self.heights - self.patch) // self.stride + 1
+        columns = (self.widths - self.patch) // self.stride + 1
+        counts: Integers = rows * columns
+        return counts
+
+    def draw(self, step: int) -> Patches:
+        """Return the patches of step ``step`` (from 0), the same in every process."""
+        rng = np.random.default_rng([self.seed, _POSITIONS, step])
+        drawn = self._grid(step, rng) if self.stride else self._random(rng)
+        if self.undamaged:
+            drawn.level[rng.random(self.batch) < self.undamaged] = 0
+        return drawn
+
+    def _random(self, rng: np.random.Generator) -> Patches:
+        """Pictures by their area, positions and levels evenly."""
+        areas = (self.heights * self.widths).astype(np.float64)
+        picture = rng.choice(len(areas), size=self.batch, p=areas / areas.sum())
+        level = self._levels(rng)
+        step = np.maximum(level, 1) if self.aligned else np.ones_like(level)
+        top = self._place(rng, self.heights[picture], step)
+        left = self._place(rng, self.widths[picture], step)
+        turned = rng.integers(0, 8, self.batch) if self.augment else np.zeros(self.batch, np.int64)
+        altered = rng.random(self.batch) < self.altered
+        return Patches(picture, top, left, turned, level, altered)
+
+    def _levels(self, rng: np.random.Generator) -> Integers:
+        if self.level_range is not None:
+            return rng.integers(self.level_range[0], self.level_range[1] + 1, self.batch)
+        # every batch holds every level as often as the others, give or take one
+        offset = int(rng.integers(len(self.levels)))
+        return np.array(self.levels, np.int64)[(np.arange(self.batch) + offset) % len(self.levels)]
+
+    def _place(self, rng: np.random.Generator, length: Integers, step: Integers) -> Integers:
+        choices = (length - self.patch) // step + 1
+        chosen = np.minimum((rng.random(self.batch) * choices).astype(np.int64), choices - 1)
+        placed: Integers = chosen * step
+        return placed
+
+    def _grid(self, step: int, rng: np.random.Generator) -> Patches:
+        """The paper's patches: every one of the grid once an epoch, in a random order."""
+        total = self.epoch_samples
+        number = step * self.batch + np.arange(self.batch)
+        epoch, within = np.divmod(number, total)
+        index = np.empty_like(number)
+        for one in np.unique(epoch):
+            index[epoch == one] = _epoch_order(self.seed, int(one), total)[within[epoch == one]]
+        turned = np.zeros_like(index)
+        if self.augment:
+            index, turned = np.divmod(index, 8)
+        if self.level_range is None:
+            index, which = np.divmod(index, len(self.levels))
+            level = np.array(self.levels, np.int64)[which]
+        else:
+            level = self._levels(rng)
+        ends = np.cumsum(self._grid_counts())
+        picture = np.searchsorted(ends, index, side="right")
+        index = index - np.where(picture > 0, ends[picture - 1], 0)
+        columns = (self.widths[picture] - self.patch) // self.stride + 1
+        top, left = (part * self.stride for part in np.divmod(index, columns))
+        if self.aligned:
+            top, left = top - top % level, left - left % level
+        altered = rng.random(self.batch) < self.altered
+        return Patches(picture, top, left, turned, level, altered)
+
+
+@lru_cache(maxsize=2)
+def _epoch_order(seed: int, epoch: int, total: int) -> Integers:
+    """Return the permutation of one epoch; kept, because it is long and used many times."""
+    order: Integers = np.random.default_rng([seed, _EPOCH, epoch]).permutation(total)
+    return order
+
+
+def usable(heights: Sequence[int], widths: Sequence[int], patch: int) -> list[int]:
+    """Return the indices of the pictures that a patch fits into."""
+    return [
+        index
+        for index, (height, width) in enumerate(zip(heights, widths, strict=True))
+        if min(height, width) >= patch
+    ]

@@ -1,0 +1,109 @@
+"""What stays the same in one session of a run: settings, pictures, device, folder, clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from memnet_cli.restoration.devices import Runtime
+from memnet_cli.training.clock import Clock
+from memnet_cli.training.config import TrainingConfig, task_of
+from memnet_cli.training.damage import Damage
+from memnet_cli.training.data import TrainingData
+from memnet_cli.training.distributed import World
+from memnet_cli.training.events import Event, Say
+from memnet_cli.training.pictures import load_pictures, read_planes
+from memnet_cli.training.records import RunFolder, record
+from memnet_cli.training.sampler import Sampler
+from memnet_cli.training.stopping import StopRequest
+from memnet_cli.training.throughput import measured_conv_peak
+
+
+@dataclass(frozen=True)
+class Session:
+    """One session of a run, in one process.
+
+    Attributes:
+        config: the run.
+        data: its pictures.
+        world: this process among the others.
+        runtime: device and precision.
+        folder: of the run.
+        clock: of the run.
+        sampler: which patches.
+        damage: from patches to training pairs.
+        conv_peak: FLOP per second that this device's convolutions reach.
+        stop: whether somebody asked to stop.
+        say: shows events.
+    """
+
+    config: TrainingConfig
+    data: TrainingData
+    world: World
+    runtime: Runtime
+    folder: RunFolder
+    clock: Clock
+    sampler: Sampler
+    damage: Damage
+    conv_peak: float
+    stop: StopRequest
+    say: Say
+
+    def tell(self, event: Event) -> None:
+        """Show an event and keep it; only the leading process does."""
+        if self.world.leads:
+            record(self.folder, event)
+            self.say(event)
+
+    def batch(self, step: int, part: slice) -> tuple[Tensor, Tensor]:
+        """Return clean and degraded patches of a step, each (b, 1, P, P), ``part`` of the batch."""
+        noise = self.damage.noise(step, self.config.recipe.batch)
+        patches = self.sampler.draw(step).part(part)
+        return self.damage.pairs(patches, None if noise is None else noise[part])
+
+
+def prepare_session(
+    config: TrainingConfig,
+    data: TrainingData,
+    world: World,
+    runtime: Runtime,
+    folder: RunFolder,
+    clock: Clock,
+    stop: StopRequest,
+    say: Say,
+) -> Session:
+    """Put the pictures on the device and lay out where patches come from.
+
+    Raises:
+        DatasetError: if no picture is as large as a patch.
+        ImageError: for a file that is no usable picture.
+    """
+    recipe, task = config.recipe, task_of(config)
+    levels = config.levels()
+    planes = [
+        plane
+        for plane in read_planes(data.images, task, levels, recipe.sizes)
+        if min(plane.shape) >= recipe.patch
+    ]
+    sizes = np.array([plane.shape for plane in planes], np.int64).reshape(-1, 2)
+    ranged = config.sigma_range()
+    sampler = Sampler(
+        heights=sizes[:, 0],
+        widths=sizes[:, 1],
+        patch=recipe.patch,
+        stride=recipe.stride,
+        aligned=task.name == "sr",
+        augment=recipe.augment,
+        levels=() if ranged else levels,
+        level_range=ranged,
+        undamaged=recipe.clean if recipe.wide and task.name == "denoise" else 0.0,
+        altered=recipe.quantised if recipe.wide and task.name == "sr" else 0.0,
+        batch=recipe.batch,
+        seed=config.seed,
+    )
+    pictures = load_pictures(planes, levels if task.name == "jpeg" else (), runtime.device)
+    damage = Damage(task, pictures, recipe.patch, config.seed)
+    peak = measured_conv_peak(runtime)
+    return Session(config, data, world, runtime, folder, clock, sampler, damage, peak, stop, say)

@@ -1,0 +1,38 @@
+"""SIGTERM and Ctrl-C: asked once, the run saves and leaves; asked twice, it ends at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+
+@dataclass
+class StopRequest:
+    """Whether somebody asked this process to stop, and how."""
+
+    signal_name: str = ""
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Note SIGTERM and SIGINT while training; the second one interrupts."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request  # only the main thread may set handlers: the embedding program has its own
+        return
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if request.signal_name:
+            raise KeyboardInterrupt
+        request.signal_name = signal.Signals(number).name
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,204 @@
+"""The network in training with all that changes from step to step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from memnet_cli.checkpoints import load_weights
+from memnet_cli.errors import UsageError
+from memnet_cli.models import build_model, config_from_mapping, config_to_mapping
+from memnet_cli.models.base import RestorationModel
+from memnet_cli.models.cost import multiply_adds_per_pixel
+from memnet_cli.restoration.devices import Runtime, fast_bf16
+from memnet_cli.training.config import TrainingConfig
+from memnet_cli.training.distributed import World
+from memnet_cli.training.growth import carry_over, grow_model, recursions_of
+from memnet_cli.training.optimizers import build_optimizers
+from memnet_cli.training.schedule import stage_at
+from memnet_cli.training.state import Checkpoint, generator_states, set_generator_states
+
+Predict = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+class Supervised(nn.Module):
+    """A network whose forward returns every supervised output, for DDP and torch.compile."""
+
+    def __init__(self, model: RestorationModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return (y_1, ..., y_M, y) or (y,), each (N, 1, H, W)."""
+        return self.model.predictions(x)
+
+
+@dataclass
+class Trainee:
+    """What a run changes as it goes on.
+
+    Attributes:
+        model: the network, on its device.
+        mean: the running mean of its weights; None without one.
+        optimizers: of the model's parameters.
+        predict: the model as it is trained: through DDP, torch.compile or neither.
+        multiply_adds: of the model for one pixel.
+        step: optimizer steps done.
+        progress: share of the budget.
+        pixels: training pixels seen.
+        seconds: wall time of earlier sessions.
+        best: best validation score so far.
+    """
+
+    model: RestorationModel
+    mean: RestorationModel | None
+    optimizers: list[Optimizer]
+    predict: Predict
+    multiply_adds: int
+    step: int = 0
+    progress: float = 0.0
+    pixels: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+
+    @property
+    def result(self) -> RestorationModel:
+        """The network that is measured and kept."""
+        return self.model if self.mean is None else self.mean
+
+
+def first_model(config: TrainingConfig) -> RestorationModel:
+    """Return the network that a new run starts from: the weights of ``init``, or random ones.
+
+    Raises:
+        UsageError: for first weights of another network than the recipe asks for.
+        WeightsError: for a file that is no sound weights file.
+    """
+    torch.manual_seed(config.seed)
+    if config.init is None:
+        return build_model(config.model_config)
+    model, info = load_weights(config.init)
+    if info.model != config.model:
+        raise UsageError(
+            f"{config.init} holds weights of {info.model}, not of {config.model}: give "
+            f"--model {info.model} or other weights."
+        )
+    settings = config_to_mapping(model.config)
+    for name, value in config.recipe.model.items():
+        if name != "recursions" and settings[name] != value:
+            raise UsageError(
+                f"{config.init} has {name} {settings[name]} and the recipe {value}: leave "
+                f"model.{name} out of the recipe, or --init."
+            )
+    wanted = config.recipe.model.get("recursions", 0)
+    if isinstance(wanted, int) and wanted > recursions_of(model) > 0:
+        model = grow_model(model, wanted)
+    return model.train()
+
+
+def new_trainee(config: TrainingConfig, runtime: Runtime, world: World) -> Trainee:
+    """Return the start of a run."""
+    return _assembled(first_model(config), None, config, runtime, world)
+
+
+def resumed_trainee(
+    config: TrainingConfig, runtime: Runtime, world: World, checkpoint: Checkpoint
+) -> Trainee:
+    """Return the run as it was when the checkpoint was written."""
+    model_config = config_from_mapping(config.model, checkpoint.config)
+    model = build_model(model_config)
+    model.load_state_dict(checkpoint.model)
+    mean = None
+    if checkpoint.mean is not None:
+        mean = build_model(model_config)
+        mean.load_state_dict(checkpoint.mean)
+    trainee = _assembled(model, mean, config, runtime, world)
+    for optimizer, state in zip(trainee.optimizers, checkpoint.optimizers, strict=True):
+        optimizer.load_state_dict(dict(state))
+    trainee.step, trainee.progress = checkpoint.step, checkpoint.progress
+    trainee.pixels, trainee.seconds = checkpoint.pixels, checkpoint.seconds
+    trainee.best = checkpoint.best
+    set_generator_states(checkpoint.generators)
+    return trainee
+
+
+def _assembled(
+    model: RestorationModel,
+    mean: RestorationModel | None,
+    config: TrainingConfig,
+    runtime: Runtime,
+    world: World,
+) -> Trainee:
+    model = _placed(model, runtime)
+    if config.recipe.ema:
+        mean = copy.deepcopy(model) if mean is None else _placed(mean, runtime)
+        mean.requires_grad_(False)
+    optimizers = build_optimizers(config.recipe, model, fast_bf16(runtime.device))
+    predict = wrapped(model, config, runtime, world)
+    return Trainee(model, mean, optimizers, predict, multiply_adds_per_pixel(model))
+
+
+def _placed(model: RestorationModel, runtime: Runtime) -> RestorationModel:
+    placed = model.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return cast(RestorationModel, placed.train())
+
+
+def wrapped(
+    model: RestorationModel, config: TrainingConfig, runtime: Runtime, world: World
+) -> Predict:
+    """Return the model as a function to all its outputs, compiled and distributed as asked."""
+    module: nn.Module = Supervised(model)
+    if config.machine.compile:
+        module = cast(nn.Module, torch.compile(module, dynamic=False))
+    if world.size > 1:
+        on_gpu = runtime.device.type == "cuda"
+        module = nn.parallel.DistributedDataParallel(
+            module,
+            device_ids=[runtime.device.index] if on_gpu else None,
+            broadcast_buffers=False,  # running statistics are not used in training: rank 0's count
+            gradient_as_bucket_view=True,
+        )
+    return module
+
+
+def grow_if_due(trainee: Trainee, config: TrainingConfig, runtime: Runtime, world: World) -> bool:
+    """Grow to the stage that the progress has come to; say whether anything changed."""
+    stage = stage_at(config.recipe, trainee.progress)
+    wanted = config.recipe.grow_to[stage - 1] if stage else 0
+    if wanted <= recursions_of(trainee.model):
+        return False
+    old_model, old_optimizers = trainee.model, trainee.optimizers
+    trainee.model = grow_model(old_model, wanted)
+    if trainee.mean is not None:
+        trainee.mean = grow_model(trainee.mean, wanted).requires_grad_(False)
+    trainee.optimizers = build_optimizers(config.recipe, trainee.model, fast_bf16(runtime.device))
+    carry_over(old_optimizers, old_model, trainee.optimizers, trainee.model)
+    trainee.predict = wrapped(trainee.model, config, runtime, world)
+    trainee.multiply_adds = multiply_adds_per_pixel(trainee.model)
+    return True
+
+
+def checkpoint_of(trainee: Trainee, seconds: float) -> Checkpoint:
+    """Return everything that the run needs to go on."""
+    return Checkpoint(
+        step=trainee.step,
+        seconds=seconds,
+        progress=trainee.progress,
+        pixels=trainee.pixels,
+        config=config_to_mapping(trainee.model.config),
+        model=trainee.model.state_dict(),
+        mean=None if trainee.mean is None else trainee.mean.state_dict(),
+        optimizers=tuple(_states(trainee.optimizers)),
+        best=trainee.best,
+        generators=generator_states(),
+    )
+
+
+def _states(optimizers: Iterable[Optimizer]) -> list[dict[str, object]]:
+    return [optimizer.state_dict() for optimizer in optimizers]

@@ -1,0 +1,66 @@
+"""Measuring a run on pictures that it does not train on, with the benchmark's own code."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from memnet_cli.evaluation.benchmark import LevelScores, evaluate
+from memnet_cli.models.base import RestorationModel
+from memnet_cli.restoration.devices import Runtime
+from memnet_cli.restoration.engine import Engine, Plane
+from memnet_cli.restoration.memory import peak_bytes_per_pixel
+from memnet_cli.training.data import Validation
+
+_TRIAL_SIDE = 128
+
+
+def _engine(model: RestorationModel, runtime: Runtime) -> Engine:
+    return Engine(
+        model=model.eval(),
+        runtime=runtime,
+        tile="auto",
+        overlap=model.halo,
+        tta=False,
+        exit_block=None,
+        bytes_per_pixel=peak_bytes_per_pixel(model, runtime.dtype),
+    )
+
+
+def seconds_per_pixel(model: RestorationModel, runtime: Runtime) -> float:
+    """Time the network on a small plane, the second of two runs; it is left in its mode."""
+    was_training = model.training
+    engine = _engine(model, runtime)
+    plane = np.zeros((_TRIAL_SIDE, _TRIAL_SIDE), np.float32)
+    for _ in range(2):
+        start = time.perf_counter()
+        engine.restore([plane])
+        seconds = time.perf_counter() - start
+    model.train(was_training)
+    return seconds / plane.size
+
+
+def measure(
+    validation: Validation, model: RestorationModel, runtime: Runtime
+) -> dict[int, LevelScores]:
+    """Return the scores at every level; the model is left in its mode."""
+    was_training = model.training
+    engine = _engine(model, runtime)
+
+    def restored(degraded: Plane) -> Plane:
+        return engine.restore([degraded])[0].plane
+
+    scores = {
+        level: evaluate(
+            restored, validation.images, validation.task, level, dataset=validation.name
+        )
+        for level in validation.levels
+    }
+    model.train(was_training)
+    return scores
+
+
+def mean_psnr(scores: dict[int, LevelScores]) -> float:
+    """Return the mean PSNR over levels, by which the states of a run are compared."""
+    return float(np.mean([level.psnr for level in scores.values()]))
