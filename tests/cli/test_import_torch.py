@@ -77,13 +77,19 @@ def test_a_pickle_with_code_is_refused_in_one_line(memnet: Memnet, tmp_path: Pat
     (("--levels", "-3"), "scale factor -3 is out of range"),
     (("--out", "w.bin"), "ending in .safetensors"),
 ])  # fmt: skip
-def test_wrong_options_answer_without_torch(
-    memnet_process: Memnet, saved: Path, tmp_path: Path, options: tuple[str, ...], said: str
+def test_wrong_options(
+    memnet: Memnet, saved: Path, tmp_path: Path, options: tuple[str, ...], said: str
 ) -> None:
     out = tmp_path / "w.safetensors"
-    ran = memnet_process("import-torch", saved, "--out", out, "--task", "sr", *options)
+    ran = memnet("import-torch", saved, "--out", out, "--task", "sr", *options)
     assert ran.code == 2
     assert said in ran.err
+
+
+def test_wrong_options_are_told_without_torch(memnet_process: Memnet) -> None:
+    ran = memnet_process("import-torch", "net.pth", "--out", "w.bin", "--task", "sr")
+    assert ran.code == 2
+    assert "ending in .safetensors" in ran.err
 
 
 def test_a_state_that_does_not_fit_says_what_to_give(
