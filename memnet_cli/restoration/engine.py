@@ -57,6 +57,11 @@ class Engine:
     exit_block: int | None
     bytes_per_pixel: float
 
+    @property
+    def batch_pixels(self) -> int:
+        """Pixels up to which tiles are joined into one batch on this device."""
+        return _BATCH_PIXELS[self.runtime.device.type]
+
     def tile_side(self, height: int, width: int) -> int:
         """Return the side of the tiles for a (height, width) plane; its longer side if whole."""
         whole = max(height, width)
@@ -143,8 +148,7 @@ class Engine:
         flat.sort(key=lambda item: item[1].shape)
         for (height, width), group in groupby(flat, key=lambda item: item[1].shape):
             members = list(group)
-            limit = _BATCH_PIXELS[self.runtime.device.type]
-            size = max(1, limit // (height * width))
+            size = max(1, self.batch_pixels // (height * width))
             for start in range(0, len(members), size):
                 yield members[start : start + size]
 

@@ -27,8 +27,6 @@ from memnet_cli.restoration.restorer import Restoration, Restorer
 
 Status = Literal["restored", "unchanged", "skipped", "failed"]
 
-#: Pictures are read together up to this many output pixels, so that their tiles share batches.
-_GROUP_PIXELS = 1 << 20
 _GROUP_PICTURES = 64
 _DIVIDER = 4
 
@@ -101,6 +99,8 @@ def restore_folder(
     A picture that cannot be read, restored or written fails alone. ``restorers`` has one entry
     for each task that may be needed.
     """
+    # no more than fills a batch: more would only delay the first result
+    limit = max(restorer.engine.batch_pixels for restorer in restorers.values())
     group: list[_Read] = []
     pixels = 0
     for job in jobs:
@@ -113,7 +113,7 @@ def restore_folder(
             continue
         group.append(read)
         pixels += round(read.picture.height * read.picture.width * (settings.scale or 1) ** 2)
-        if pixels >= _GROUP_PIXELS or len(group) >= _GROUP_PICTURES:
+        if pixels >= limit or len(group) >= _GROUP_PICTURES:
             yield from _restore_group(group, settings, restorers)
             group, pixels = [], 0
     yield from _restore_group(group, settings, restorers)
