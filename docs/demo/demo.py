@@ -61,7 +61,7 @@ TRIALS = (
         "jpeg",
         "JPEG of quality 10",
         ("--task", "jpeg", "--quality", "10"),
-        ("--task", "jpeg", "--chroma"),
+        ("--task", "jpeg"),
         ("chelsea", 30, 120),
     ),
 )
