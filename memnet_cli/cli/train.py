@@ -172,8 +172,10 @@ def _train(config: TrainingConfig, started: float, quiet: bool) -> None:
         data = gather_data(config)
         view.title(config, data, recipe_text(config))
 
+        from memnet_cli.cli._process import reuse_freed_memory
         from memnet_cli.training.loop import train as run_training
 
+        reuse_freed_memory()
         result = run_training(config, data, view.show, started)
     if leads and not quiet:
         print_result(config, result)
