@@ -61,7 +61,7 @@ TRIALS = (
         "jpeg",
         "JPEG of quality 10",
         ("--task", "jpeg", "--quality", "10"),
-        ("--task", "jpeg"),
+        ("--task", "jpeg", "--chroma"),
         ("chelsea", 30, 120),
     ),
 )

@@ -235,8 +235,8 @@ def _plan(config: BenchmarkConfig, outputs: Outputs) -> Plan:
 
 
 def _run(plan: Plan, outputs: Outputs) -> tuple[Results, Outputs]:
-    from memnet_cli.evaluation.report import PictureStore, write_report
     from memnet_cli.cli._process import reuse_freed_memory
+    from memnet_cli.evaluation.report import PictureStore, write_report
     from memnet_cli.evaluation.run import run
     from memnet_cli.evaluation.tables import sections
 
