@@ -35,6 +35,10 @@ class Clock:
         """Return the seconds since this session began."""
         return time.monotonic() - self.started
 
+    def left_of(self, limit: float) -> float:
+        """Return the seconds of this session until one more step would pass ``limit``."""
+        return limit - _CLOSING_SECONDS - self.step - self.session()
+
     def elapsed(self) -> float:
         """Return the seconds of all sessions."""
         return self.earlier + self.session()

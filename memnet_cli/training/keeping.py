@@ -6,6 +6,8 @@ import dataclasses
 import math
 import time
 
+import torch
+
 from memnet_cli.checkpoints import WeightsInfo, save_weights
 from memnet_cli.errors import TrainingError
 from memnet_cli.evaluation.benchmark import LevelScores
@@ -33,10 +35,10 @@ def report(session: Session, trainee: Trainee, meter: Meter) -> None:
         TrainingError: for a loss that is not a number any more.
     """
     loss = meter.mean_loss()
-    if not math.isfinite(loss):
+    if not (math.isfinite(loss) and _finite(trainee)):
         raise TrainingError(
-            f"The loss is {loss} after step {trainee.step}: the last checkpoint is intact; try a "
-            "lower learning rate (--set lr=...) or a tighter --set clip=..."
+            f"Training broke down after step {trainee.step} (loss {loss:g}, weights not finite): "
+            "the last checkpoint is intact; try a lower --set lr=... or a tighter --set clip=..."
         )
     clock, seconds = session.clock, max(meter.seconds, 1e-9)
     patches = meter.steps * session.config.recipe.batch
@@ -58,6 +60,12 @@ def report(session: Session, trainee: Trainee, meter: Meter) -> None:
             data_share=meter.data_share(),
         )
     )
+
+
+def _finite(trainee: Trainee) -> bool:
+    """Say whether all weights are numbers; looks at a sum, which one that is not spoils."""
+    norms = torch._foreach_norm(list(trainee.model.parameters()))
+    return bool(torch.isfinite(torch.stack(norms).sum()))
 
 
 def described(session: Session, trainee: Trainee, scores: dict[int, LevelScores]) -> WeightsInfo:
@@ -111,11 +119,18 @@ def keep_weights(
 
 
 def measure_and_keep(session: Session, trainee: Trainee) -> dict[int, LevelScores]:
-    """Measure the result of now, and keep it as best.safetensors if it is the best so far."""
+    """Measure the result of now, and keep it as best.safetensors if it is the best so far.
+
+    Returns:
+        The scores; none in other processes, without pictures, or if somebody asked to stop.
+    """
     if not session.world.leads or not session.data.validation.images:
         return {}
     start = time.monotonic()
-    scores = measure(session.data.validation, trainee.result, session.runtime)
+    stop = session.stop
+    scores = measure(session.data.validation, trainee.result, session.runtime, stop)
+    if stop.signal_name:
+        return {}
     took = time.monotonic() - start
     best = trainee.best is None or mean_psnr(scores) > trainee.best
     if best:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from memnet_cli.errors import DeviceError, UsageError
+from memnet_cli.errors import DeviceError, TrainingError, UsageError
 from memnet_cli.evaluation.benchmark import LevelScores
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import out_of_memory
@@ -20,6 +20,7 @@ from memnet_cli.training.clock import Clock
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.data import TrainingData
 from memnet_cli.training.distributed import (
+    World,
     agree,
     device_of,
     joined,
@@ -122,6 +123,7 @@ def _start_or_resume(session: Session) -> Trainee:
     """Return the state that the newest sound checkpoint holds, or that of a new run."""
     config, world, runtime = session.config, session.world, session.runtime
     found = load_newest(session.folder.checkpoints) if config.resume else None
+    _refuse_different_steps(world, 0 if found is None else found[0].step)
     if found is None:
         if config.resume:
             session.tell(Note("There is no checkpoint yet: starting from the beginning."))
@@ -129,6 +131,8 @@ def _start_or_resume(session: Session) -> Trainee:
     checkpoint, broken = found
     for path in broken:
         session.tell(Note(f"{path.name} is cut off or changed: going back to the one before."))
+        if world.leads:
+            path.rename(path.with_suffix(".damaged"))
     trainee = resumed_trainee(config, runtime, world, checkpoint)
     if world.leads:
         keep_until(session.folder, trainee.step)
@@ -138,6 +142,16 @@ def _start_or_resume(session: Session) -> Trainee:
         Note(f"Going on after step {trainee.step} ({trainee.progress:.1%} of the budget).")
     )
     return trainee
+
+
+def _refuse_different_steps(world: World, step: int) -> None:
+    """Make sure that all processes go on from the same checkpoint."""
+    most, least = agree(world, step, -step)
+    if most != -least:
+        raise TrainingError(
+            f"Some processes found a checkpoint of step {most:.0f}, others of step {-least:.0f}: "
+            "put the run folder on storage that all machines share."
+        )
 
 
 def _progress(session: Session, trainee: Trainee) -> float:
@@ -151,51 +165,71 @@ def _progress(session: Session, trainee: Trainee) -> float:
     return max(trainee.progress, session.clock.progress())
 
 
+@dataclass
+class _Agenda:
+    """When things were last done, in seconds of the run, and the steps since the last report."""
+
+    first_step: int
+    reported: float
+    measured: float
+    saved: float
+    meter: Meter
+
+
 def _run(session: Session, trainee: Trainee) -> TrainingResult:
-    """Step until there is nothing left or a reason to leave; then measure and keep."""
-    config, clock, world = session.config, session.clock, session.world
+    """Step until the budget is used up or somebody asks to stop; then measure and keep."""
     forecast_measuring(session, trainee)
-    meter = Meter()
-    reported = saved = measured = clock.elapsed()
-    first = trainee.step
-    while True:
-        asked, progress = agree(world, _why_leave(session) != "", _progress(session, trainee))
-        trainee.progress = min(progress, 1.0)
-        if progress >= 1.0 or asked:
-            break
-        if grow_if_due(trainee, config, session.runtime, world):
+    now = session.clock.elapsed()
+    agenda = _Agenda(trainee.step, now, now, now, Meter())
+    while not _over(session, trainee):
+        if grow_if_due(trainee, session.config, session.runtime, session.world):
             session.tell(Note(f"Grown to {recursions_of(trainee.model)} recursions."))
-        _step(session, trainee, meter)
-        now = clock.elapsed()
-        done = trainee.step - first
-        if done in {1, 5} or now - reported > _REPORT_SECONDS:
-            report(session, trainee, meter)
-            if done > 1:  # the first step also sets up the convolutions
-                clock.step = meter.seconds / meter.steps
-            meter, reported = Meter(), now
-        pause = clock.measuring / config.validation_share if config.validation_share else 0.0
-        if pause and now - measured > pause:
-            measure_and_keep(session, trainee)
-            measured = clock.elapsed()
-        if now - saved > config.machine.save_seconds:
-            meter = _checked(session, trainee, meter)
-            save(session, trainee)
-            saved = clock.elapsed()
-    meter = _checked(session, trainee, meter)
-    if asked and trainee.progress < 1.0:
-        save(session, trainee)
-        return _result(session, trainee, {}, _why_leave(session) or "another process was stopped")
+        _step(session, trainee, agenda.meter)
+        _keep_up(session, trainee, agenda)
+    _report(session, trainee, agenda)
     save(session, trainee)
-    scores = finish(session, trainee)
-    wait_for_all(world)
-    return _result(session, trainee, scores, "")
+    scores = {} if trainee.progress < 1.0 else finish(session, trainee)
+    wait_for_all(session.world)
+    return _result(session, trainee, scores)
 
 
-def _checked(session: Session, trainee: Trainee, meter: Meter) -> Meter:
-    """Report before anything is saved, which refuses a loss that is not a number."""
-    if meter.steps:
-        report(session, trainee, meter)
-    return Meter()
+def _over(session: Session, trainee: Trainee) -> bool:
+    """Say whether the session ends here, the same in all processes; sets the progress."""
+    asked = _why_leave(session) != ""
+    leave, progress = agree(session.world, asked, _progress(session, trainee))
+    trainee.progress = min(progress, 1.0)
+    return bool(leave) or progress >= 1.0
+
+
+def _keep_up(session: Session, trainee: Trainee, agenda: _Agenda) -> None:
+    """Report, measure and save, whichever is due after a step."""
+    config, clock = session.config, session.clock
+    now = clock.elapsed()
+    done = trainee.step - agenda.first_step
+    # the first step also sets up the convolutions: it is reported alone, so as not to count
+    if done in {1, 5} or now - agenda.reported > _REPORT_SECONDS:
+        _report(session, trainee, agenda)
+    if config.validation_share and clock.measuring:
+        pause = clock.measuring / config.validation_share
+        if now - agenda.measured > pause:
+            _report(session, trainee, agenda)
+            measure_and_keep(session, trainee)
+            agenda.measured = clock.elapsed()
+    if now - agenda.saved > config.machine.save_seconds:
+        _report(session, trainee, agenda)
+        save(session, trainee)
+        agenda.saved = clock.elapsed()
+
+
+def _report(session: Session, trainee: Trainee, agenda: _Agenda) -> None:
+    """Tell of the steps since the last report; a loss that is no number ends the run here."""
+    meter = agenda.meter
+    if meter.steps == 0:
+        return
+    report(session, trainee, meter)
+    if trainee.step > agenda.first_step + 1:
+        session.clock.step = meter.seconds / meter.steps
+    agenda.meter, agenda.reported = Meter(), session.clock.elapsed()
 
 
 def _why_leave(session: Session) -> str:
@@ -203,7 +237,7 @@ def _why_leave(session: Session) -> str:
     if session.stop.signal_name:
         return f"{session.stop.signal_name} asked it to stop"
     limit = session.config.machine.stop_after
-    if limit is not None and session.clock.session() + session.clock.step > limit:
+    if limit is not None and session.clock.left_of(limit) <= 0.0:
         return f"--stop-after {limit:g} s"
     return ""
 
@@ -270,12 +304,14 @@ def _no_exchange(trainee: Trainee, early: bool) -> AbstractContextManager[object
     return nullcontext()
 
 
-def _result(
-    session: Session, trainee: Trainee, scores: dict[int, LevelScores], reason: str
-) -> TrainingResult:
+def _result(session: Session, trainee: Trainee, scores: dict[int, LevelScores]) -> TrainingResult:
+    asked = _why_leave(session)
+    measurable = bool(session.data.validation.images) and session.world.leads
+    finished = trainee.progress >= 1.0 and not (asked and measurable and not scores)
+    reason = "the budget is used up" if finished else asked or "another process was stopped"
     return TrainingResult(
-        finished=not reason,
-        reason=reason or "the budget is used up",
+        finished=finished,
+        reason=reason,
         step=trainee.step,
         seconds=session.clock.elapsed(),
         pixels=trainee.pixels,

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: asked once, the run saves and leaves; asked twice, it ends at once."""
+"""SIGTERM and Ctrl-C: asked once, the run saves and leaves; a second Ctrl-C ends it at once."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Note SIGTERM and SIGINT while training; the second one interrupts."""
+    """Note SIGTERM and SIGINT while training.
+
+    A second SIGTERM changes nothing: schedulers repeat it while the run is still saving.
+    """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request  # only the main thread may set handlers: the embedding program has its own
         return
 
     def note(number: int, _frame: FrameType | None) -> None:
-        if request.signal_name:
+        if request.signal_name and number == signal.SIGINT:
             raise KeyboardInterrupt
         request.signal_name = signal.Signals(number).name
 

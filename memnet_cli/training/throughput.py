@@ -23,7 +23,7 @@ def wait_for_device(device: torch.device) -> None:
 
 
 @torch.no_grad()
-def measured_conv_peak(runtime: Runtime, seconds: float = 0.4) -> float:
+def measured_conv_peak(runtime: Runtime, seconds: float = 0.2) -> float:
     """Return FLOP per second of a 64->64 3x3 convolution: the best of repeated short runs."""
     count, side = _SHAPES[runtime.device.type]
     place = {"device": runtime.device, "dtype": runtime.dtype}

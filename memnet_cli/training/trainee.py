@@ -21,8 +21,10 @@ from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.distributed import World
 from memnet_cli.training.growth import carry_over, grow_model, recursions_of
 from memnet_cli.training.optimizers import build_optimizers
+from memnet_cli.training.recomputing import recompute_blocks
 from memnet_cli.training.schedule import stage_at
 from memnet_cli.training.state import Checkpoint, generator_states, set_generator_states
+from memnet_cli.training.synchronised import SynchronisedBatchNorm
 
 Predict = Callable[[Tensor], tuple[Tensor, ...]]
 
@@ -30,13 +32,17 @@ Predict = Callable[[Tensor], tuple[Tensor, ...]]
 class Supervised(nn.Module):
     """A network whose forward returns every supervised output, for DDP and torch.compile."""
 
-    def __init__(self, model: RestorationModel) -> None:
+    def __init__(self, model: RestorationModel, sync_bn: bool) -> None:
         super().__init__()
         self.model = model
+        self.sync_bn = sync_bn
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return (y_1, ..., y_M, y) or (y,), each (N, 1, H, W)."""
-        return self.model.predictions(x)
+        if not self.sync_bn:
+            return self.model.predictions(x)
+        with SynchronisedBatchNorm():
+            return self.model.predictions(x)
 
 
 @dataclass
@@ -140,8 +146,8 @@ def _assembled(
         mean = copy.deepcopy(model) if mean is None else _placed(mean, runtime)
         mean.requires_grad_(False)
     optimizers = build_optimizers(config.recipe, model, fast_bf16(runtime.device))
-    predict = wrapped(model, config, runtime, world)
-    return Trainee(model, mean, optimizers, predict, multiply_adds_per_pixel(model))
+    cost = multiply_adds_per_pixel(model)
+    return Trainee(model, mean, optimizers, wrapped(model, config, runtime, world), cost)
 
 
 def _placed(model: RestorationModel, runtime: Runtime) -> RestorationModel:
@@ -153,7 +159,10 @@ def wrapped(
     model: RestorationModel, config: TrainingConfig, runtime: Runtime, world: World
 ) -> Predict:
     """Return the model as a function to all its outputs, compiled and distributed as asked."""
-    module: nn.Module = Supervised(model)
+    sync_bn = config.machine.sync_bn and world.size > 1
+    if config.machine.gradient_checkpointing:
+        recompute_blocks(model, sync_bn)
+    module: nn.Module = Supervised(model, sync_bn)
     if config.machine.compile:
         module = cast(nn.Module, torch.compile(module, dynamic=False))
     if world.size > 1:
@@ -179,8 +188,8 @@ def grow_if_due(trainee: Trainee, config: TrainingConfig, runtime: Runtime, worl
         trainee.mean = grow_model(trainee.mean, wanted).requires_grad_(False)
     trainee.optimizers = build_optimizers(config.recipe, trainee.model, fast_bf16(runtime.device))
     carry_over(old_optimizers, old_model, trainee.optimizers, trainee.model)
-    trainee.predict = wrapped(trainee.model, config, runtime, world)
     trainee.multiply_adds = multiply_adds_per_pixel(trainee.model)
+    trainee.predict = wrapped(trainee.model, config, runtime, world)
     return True
 
 

@@ -1,0 +1,192 @@
+"""Runs that are killed, stopped or damaged, and go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from memnet_cli.errors import TrainingError, UsageError
+from memnet_cli.files import write_atomically
+from memnet_cli.training.config import Budget, Machine, TrainingConfig
+from memnet_cli.training.events import Event, Note, Progress, Saved
+from memnet_cli.training.recipe import load_recipe
+from memnet_cli.training.state import checkpoints
+from tests.training.conftest import TINY, StartTraining, checkpoint_of, run, tiny_run, wait_until
+
+#: Muon, a growth stage, a running mean, and a batch in two parts: all that a run has to keep.
+_SETTINGS = (*TINY, "grow_to=2", "grow_at=0.6", "restart_at=0.6", "accumulate=2")
+_STEPS = 40
+_GROWS_AT = 24
+_EVERY_STEP = 0.001
+
+
+@pytest.fixture(scope="module")
+def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
+    """Return a run of 40 steps that grows after 24, and that nobody disturbs."""
+    config = replace(
+        tiny_run(pictures, tmp_path_factory.mktemp("runs") / "whole"),
+        recipe=load_recipe("growth", "memnet", _SETTINGS),
+        budget=Budget(steps=_STEPS),
+    )
+    assert run(config).finished
+    return config
+
+
+def _resumed(config: TrainingConfig) -> TrainingConfig:
+    return replace(config, resume=True)
+
+
+def _assert_same(first: TrainingConfig, second: TrainingConfig) -> None:
+    """Compare weights, running mean and optimizers of two runs bit for bit."""
+    one, other = checkpoint_of(first), checkpoint_of(second)
+    assert (one.step, one.pixels) == (other.step, other.pixels) == (_STEPS, _STEPS * 4 * 16 * 16)
+    for left, right in ((one.model, other.model), (one.mean, other.mean)):
+        assert left is not None and right is not None
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[name], right[name]) for name in left)
+    for before, after in zip(one.optimizers, other.optimizers, strict=True):
+        assert before["state"]
+        for index, values in before["state"].items():
+            for name, value in values.items():
+                assert torch.equal(value, after["state"][index][name])
+    weights = [load_file(config.out / "last.safetensors") for config in (first, second)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def _newest_step(out: Path) -> int:
+    found = checkpoints(out / "checkpoints")
+    return int(found[0].name.split("-")[1]) if found else 0
+
+
+@pytest.mark.timeout(120)
+def test_a_run_killed_mid_epoch_ends_with_the_same_weights_bit_for_bit(
+    whole: TrainingConfig, start_training: StartTraining, pictures: Path, tmp_path: Path
+) -> None:
+    cut = replace(whole, out=tmp_path / "cut")
+    settings = [part for setting in _SETTINGS for part in ("--set", setting)]
+    process = start_training(
+        *("--task", "sr", "--recipe", "growth", *settings, "--data", pictures, "--out", cut.out),
+        *("--steps", _STEPS, "--val-share", 0, "--device", "cpu", "--precision", "fp32"),
+        *("--save-every", f"{_EVERY_STEP}s"),
+    )
+    wait_until(lambda: _newest_step(cut.out) >= 7, process)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(20) == -signal.SIGKILL
+    assert 7 <= _newest_step(cut.out) < _GROWS_AT
+    assert run(_resumed(cut)).finished
+    _assert_same(whole, cut)
+
+
+@pytest.mark.parametrize("stopped_at", [11, 30])
+def test_a_run_that_is_asked_to_stop_saves_and_goes_on_bit_for_bit(
+    whole: TrainingConfig, stopped_at: int, tmp_path: Path
+) -> None:
+    cut = replace(whole, out=tmp_path / "cut")
+    machine = replace(cut.machine, save_seconds=_EVERY_STEP)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Saved) and event.step == stopped_at:
+            os.kill(os.getpid(), signal.SIGTERM)  # and once more when it has saved on its way out
+
+    result = run(replace(cut, machine=machine), stop)
+    assert (result.finished, result.step) == (False, stopped_at)
+    assert "SIGTERM" in result.reason
+    assert run(_resumed(cut)).finished
+    _assert_same(whole, cut)
+    entries = [json.loads(line) for line in (cut.out / "metrics.jsonl").read_text().splitlines()]
+    steps = [entry["step"] for entry in entries if entry["kind"] == "train"]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == _STEPS
+
+
+def test_a_session_ends_in_time_and_the_next_one_goes_on(tiny: TrainingConfig) -> None:
+    config = replace(
+        tiny, budget=Budget(steps=10**6), machine=replace(tiny.machine, stop_after=4.0)
+    )
+    result = run(config)
+    assert not result.finished
+    assert result.reason == "--stop-after 4 s"
+    assert result.seconds < 4.0
+    assert checkpoint_of(config).step == result.step > 0
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tiny: TrainingConfig) -> None:
+    machine = replace(tiny.machine, save_seconds=_EVERY_STEP, keep=2)
+    run(replace(tiny, machine=machine))
+    newest, before = checkpoints(tiny.out / "checkpoints")
+    newest.write_bytes(newest.read_bytes()[:-100])
+    said: list[Event] = []
+    assert run(_resumed(tiny), said.append).finished
+    notes = [event.text for event in said if isinstance(event, Note)]
+    assert any(newest.name in note and "cut off" in note for note in notes)
+    step = int(before.name.split("-")[1])
+    assert any(f"after step {step}" in note for note in notes)
+    assert checkpoint_of(tiny).step == 6
+    assert not newest.exists() and newest.with_suffix(".damaged").exists()
+    for path in checkpoints(tiny.out / "checkpoints"):
+        path.write_bytes(b"nothing")
+    with pytest.raises(TrainingError, match=r"None of the .* checkpoints .* is whole"):
+        run(_resumed(tiny))
+
+
+def test_resuming_before_the_first_checkpoint_starts_from_the_beginning(
+    tiny: TrainingConfig,
+) -> None:
+    said: list[Event] = []
+    assert run(_resumed(tiny), said.append).finished
+    assert Note("There is no checkpoint yet: starting from the beginning.") in said
+
+
+def test_another_recipe_cannot_take_over_a_run(tiny: TrainingConfig) -> None:
+    run(tiny)
+    with pytest.raises(UsageError, match="holds a run already: go on with --resume"):
+        run(tiny)
+    other = replace(tiny, recipe=replace(tiny.recipe, lr=0.5), budget=Budget(steps=9))
+    with pytest.raises(UsageError, match=r"budget.steps 6 -> 9, recipe.lr 0.001 -> 0.5"):
+        run(_resumed(other))
+    assert checkpoint_of(tiny).step == 6
+    elsewhere = replace(tiny, machine=Machine("cpu", "fp32", keep=1, save_seconds=1.0))
+    assert run(_resumed(elsewhere)).finished
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(
+    tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = replace(tiny.machine, save_seconds=_EVERY_STEP)
+    written: list[Path] = []
+
+    def full(path: Path, data: bytes) -> None:
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_atomically(path, data)
+        written.append(path)
+
+    monkeypatch.setattr("memnet_cli.training.state.write_atomically", full)
+    with pytest.raises(TrainingError, match=r"No space left on device.*last good.*000000003"):
+        run(replace(tiny, machine=machine))
+    assert checkpoint_of(tiny).step == 3
+    monkeypatch.undo()
+    assert run(_resumed(tiny)).finished
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_checkpoint(
+    tiny: TrainingConfig,
+) -> None:
+    machine = replace(tiny.machine, save_seconds=_EVERY_STEP)
+    recipe = replace(tiny.recipe, lr=1e30, optimizer="sgd", clip=0.0, warmup=0.5)
+    config = replace(tiny, recipe=recipe, machine=machine)
+    said: list[Event] = []
+    with pytest.raises(TrainingError, match="the last checkpoint is intact; try a lower"):
+        run(config, said.append)
+    told = [event.loss for event in said if isinstance(event, Progress)]
+    good = checkpoint_of(config)
+    assert good.step == len(told) < 6
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in good.model.values())
