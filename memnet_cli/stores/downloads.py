@@ -11,8 +11,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,30 +19,27 @@ from urllib.request import url2pathname
 
 import requests
 
-from memnet_cli.config import __version__
 from memnet_cli.errors import DownloadError
+from memnet_cli.stores.transfers import (
+    DEFAULT_PATIENCE,
+    Patience,
+    Progress,
+    transfer,
+    wrong_size,
+)
 
-#: Told (bytes so far, bytes in all or None).
-Progress = Callable[[int, int | None], None]
+__all__ = [
+    "DEFAULT_PATIENCE",
+    "Expected",
+    "Patience",
+    "Progress",
+    "download",
+    "file_sha256",
+    "is_sound",
+    "join_address",
+]
 
 _CHUNK = 1 << 16
-_LONGEST_WAIT = 60.0
-_AGENT = f"memnet/{__version__}"
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to try.
-
-    Attributes:
-        attempts: without a byte that was not there before.
-        wait: seconds before the second attempt, doubled every time.
-        timeout: seconds without an answer or a byte.
-    """
-
-    attempts: int = 5
-    wait: float = 1.0
-    timeout: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -58,18 +53,6 @@ class Expected:
 
     sha256: str | None
     size: int | None = None
-
-
-#: Used where nothing else is asked for.
-DEFAULT_PATIENCE = Patience()
-
-
-class _PassingError(Exception):
-    """A failure that may pass: worth another attempt."""
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
 
 
 def file_sha256(path: Path) -> str:
@@ -88,11 +71,14 @@ def _digest(file: BinaryIO) -> str:
 
 def is_sound(path: Path, expected: Expected) -> bool:
     """Say whether ``path`` is a file with the expected size and content."""
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            return False
+        if expected.size is not None and path.stat().st_size != expected.size:
+            return False
+        return expected.sha256 is None or file_sha256(path) == expected.sha256
+    except OSError:
         return False
-    if expected.size is not None and path.stat().st_size != expected.size:
-        return False
-    return expected.sha256 is None or file_sha256(path) == expected.sha256
 
 
 def join_address(base: str, path: str) -> str:
@@ -107,13 +93,15 @@ def download(
     *,
     progress: Progress | None = None,
     patience: Patience = DEFAULT_PATIENCE,
+    session: requests.Session | None = None,
 ) -> Path:
     """Fetch ``address`` to ``target``, verify it, and put it in place by rename.
 
     ``address`` is an http(s) or file URL, or a local path. A cut transfer is continued where the
     server allows it (Range with If-Range, answered by a matching Content-Range), else begun
     again. Two processes that fetch the same file do not disturb each other: each has its own
-    temporary file, and whoever renames last puts the same bytes in place.
+    temporary file, and whoever renames last puts the same bytes in place. With a ``session`` many
+    files come over one connection.
 
     Raises:
         DownloadError: if the file is not there, is not what was expected, or cannot be written.
@@ -122,11 +110,13 @@ def download(
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
-        raise DownloadError(f"Cannot write {target}: {error.strerror}.") from None
+        raise DownloadError(
+            f"Cannot write into the folder {target.parent}: {error.strerror}; name another."
+        ) from None
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w+b") as file:
-            _fetch(address, file, progress, patience)
+            _fetch(address, file, expected, progress, patience, session)
             _verify(address, file, expected)
             os.fsync(file.fileno())
         temporary.chmod(0o644)
@@ -142,10 +132,7 @@ def download(
 def _verify(address: str, file: BinaryIO, expected: Expected) -> None:
     size = file.seek(0, os.SEEK_END)
     if expected.size is not None and size != expected.size:
-        raise DownloadError(
-            f"{address} gave {size} bytes, expected {expected.size}: the source is not the file "
-            "that this memnet knows; try again later or another mirror."
-        )
+        raise DownloadError(wrong_size(address, size, expected.size))
     if expected.sha256 is None:
         return
     file.seek(0)
@@ -157,34 +144,26 @@ def _verify(address: str, file: BinaryIO, expected: Expected) -> None:
         )
 
 
-def _fetch(address: str, file: BinaryIO, progress: Progress | None, patience: Patience) -> None:
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"}:
-        local = Path(url2pathname(parts.path)) if parts.scheme == "file" else Path(address)
-        _copy(local, file)
-        return
-    tag: str | None = None
-    failures = longest = 0
-    with requests.Session() as session:
-        while True:
-            try:
-                have = file.seek(0, os.SEEK_END)
-                with _ask(session, address, have, tag, patience.timeout) as answer:
-                    have = _resume_point(answer, address, have)
-                    tag = _validator(answer)
-                    _append(answer, file, have, progress)
-                return
-            except _PassingError as error:
-                size = file.seek(0, os.SEEK_END)
-                failures = 1 if size > longest else failures + 1
-                longest = max(longest, size)
-                if failures >= patience.attempts:
-                    raise DownloadError(
-                        f"{address} could not be fetched after {failures} attempts ({error}): "
-                        "check the network, or name a mirror."
-                    ) from None
-                wait = error.wait if error.wait is not None else patience.wait * 2 ** (failures - 1)
-                time.sleep(min(wait, _LONGEST_WAIT))
+def _fetch(
+    address: str,
+    file: BinaryIO,
+    expected: Expected,
+    progress: Progress | None,
+    patience: Patience,
+    session: requests.Session | None,
+) -> None:
+    scheme, separator, _ = address.partition("://")
+    if scheme in {"http", "https"}:
+        with requests.Session() if session is None else contextlib.nullcontext(session) as shared:
+            transfer(address, file, expected.size, progress, patience, shared)
+    elif not separator:
+        _copy(Path(address), file)
+    elif scheme == "file":
+        _copy(Path(url2pathname(urlsplit(address).path)), file)
+    else:
+        raise DownloadError(
+            f"{address} cannot be fetched: expected an http, https or file address, or a folder."
+        )
 
 
 def _copy(source: Path, file: BinaryIO) -> None:
@@ -193,72 +172,3 @@ def _copy(source: Path, file: BinaryIO) -> None:
             shutil.copyfileobj(original, file)
     except OSError as error:
         raise DownloadError(f"Cannot read {source}: {error.strerror}.") from None
-
-
-@contextlib.contextmanager
-def _ask(
-    session: requests.Session, address: str, have: int, tag: str | None, timeout: float
-) -> Iterator[requests.Response]:
-    """Ask for what is missing; failures of the line while the answer is read may pass."""
-    # identity: with gzip the ranges would count other bytes
-    headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
-    if have and tag:
-        headers |= {"Range": f"bytes={have}-", "If-Range": tag}
-    try:
-        with session.get(address, headers=headers, stream=True, timeout=timeout) as answer:
-            yield answer
-    except requests.Timeout:
-        raise _PassingError("no answer in time") from None
-    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-        raise _PassingError("the connection failed or was cut") from None
-    except requests.RequestException as error:
-        raise DownloadError(f"{address} cannot be fetched: {error}.") from None
-
-
-def _append(
-    answer: requests.Response, file: BinaryIO, have: int, progress: Progress | None
-) -> None:
-    file.seek(have)
-    file.truncate()
-    length = answer.headers.get("Content-Length", "")
-    total = have + int(length) if length.isdecimal() else None
-    received = have
-    for chunk in answer.iter_content(_CHUNK):
-        file.write(chunk)
-        received += len(chunk)
-        if progress is not None:
-            progress(received, total)
-    if total is not None and received < total:
-        raise _PassingError(f"cut off at {received} of {total} bytes")
-
-
-def _resume_point(answer: requests.Response, address: str, have: int) -> int:
-    """Return the offset at which the answer's body belongs; 0 where the server starts anew."""
-    status = answer.status_code
-    if status == requests.codes.partial_content:
-        if answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            return have
-        raise DownloadError(
-            f"{address} answered with another part of the file than was asked for: "
-            "try another mirror."
-        )
-    if status == requests.codes.ok:
-        return 0
-    if status in {408, 425, 429} or status >= 500:
-        raise _PassingError(f"HTTP {status}", _retry_after(answer))
-    raise DownloadError(
-        f"{address} answered HTTP {status}: the file is not there; check the address or name a "
-        "mirror."
-    )
-
-
-def _retry_after(answer: requests.Response) -> float | None:
-    text = answer.headers.get("Retry-After", "")
-    return float(text) if text.isdecimal() else None
-
-
-def _validator(answer: requests.Response) -> str | None:
-    tag = answer.headers.get("ETag")
-    if tag and not tag.startswith("W/"):
-        return tag
-    return answer.headers.get("Last-Modified")

@@ -5,9 +5,11 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from memnet_cli.errors import DownloadError
 from memnet_cli.stores.downloads import Expected, Patience, download, is_sound
@@ -39,9 +41,12 @@ def only_target(target: Path) -> bool:
 
 @pytest.mark.parametrize(
     "plan",
-    [[], ["redirect"], [503], [503, 503], [429], ["cut"], ["cut", "cut"], ["silent"], [500, "cut"]],
+    [
+        [], ["redirect"], [503], [503, 503], [429], ["cut"], ["cut", "cut"], ["silent"],
+        [500, "cut"], ["slow"], ["hang up"], ["no length"], ["no length, cut"], ["gzip"],
+    ],
     ids=str,
-)
+)  # fmt: skip
 def test_gets_there(served: Site, target: Path, plan: list[str | int]) -> None:
     served.plan = plan.copy()
     assert fetch(served, target).read_bytes() == DATA
@@ -92,11 +97,101 @@ def test_keeps_cutting_ends(served: Site, target: Path) -> None:
     assert list(target.parent.iterdir()) == []
 
 
-def test_not_found_fails_at_once(served: Site, target: Path) -> None:
-    served.plan = [404]
-    with pytest.raises(DownloadError, match="HTTP 404"):
+@pytest.mark.parametrize(("status", "said"), [(404, "is not there"), (403, "is not given out")])
+def test_refusal_fails_at_once(served: Site, target: Path, status: int, said: str) -> None:
+    served.plan = [status]
+    with pytest.raises(DownloadError, match=f"HTTP {status}: the file {said}"):
         fetch(served, target)
     assert len(served.requests) == 1
+    assert list(target.parent.iterdir()) == []
+
+
+def test_waits_grow_and_what_the_server_asks_for_has_a_limit(
+    served: Site, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    patience = Patience(attempts=5, wait=1.0, timeout=1.0)
+    served.plan = [503, 503, 429, 500]
+    download(f"{served.address}/file.bin", target, RIGHT, patience=patience)
+    assert waits == [1.0, 2.0, 4.0, 8.0]
+    waits.clear()
+    for asked, waited in (("7", 7.0), ("86400", 60.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 1.0)):
+        served.plan, served.retry_after = [503], asked
+        download(f"{served.address}/file.bin", target, RIGHT, patience=patience)
+        assert waits.pop() == waited
+
+
+def test_file_that_became_shorter_meanwhile_starts_anew(served: Site, target: Path) -> None:
+    # the first half of 400,000 bytes is kept, then only 150,000 are there under the same tag
+    served.files["/file.bin"] = bytes(400_000)
+    served.plan = ["cut"]
+    short = DATA[:150_000]
+
+    def exchange(_received: int, _total: int | None) -> None:
+        served.files["/file.bin"] = short
+
+    expected = Expected(hashlib.sha256(short).hexdigest())
+    address = f"{served.address}/file.bin"
+    download(address, target, expected, patience=QUICK, progress=exchange)
+    assert target.read_bytes() == short
+    assert [wanted is None for _, wanted in served.requests] == [True, False, True]
+
+
+def test_endless_answer_is_left(served: Site, target: Path) -> None:
+    served.plan = ["endless"]
+    seen: list[int] = []
+    with pytest.raises(DownloadError, match=r"gave \d+ bytes, expected 300000"):
+        download(
+            f"{served.address}/file.bin",
+            target,
+            RIGHT,
+            patience=QUICK,
+            progress=lambda received, _total: seen.append(received),
+        )
+    assert max(seen) < 2 * len(DATA)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_wrong_length_is_refused_before_it_is_read(served: Site, target: Path) -> None:
+    seen: list[int] = []
+    with pytest.raises(DownloadError, match="gave 300000 bytes, expected 5"):
+        download(
+            f"{served.address}/file.bin",
+            target,
+            Expected(None, 5),
+            progress=lambda received, _total: seen.append(received),
+        )
+    assert seen == []
+
+
+def test_certificate_that_cannot_be_verified(
+    served: Site, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def refuse(_session: object, address: str, **_rest: object) -> None:
+        asked.append(address)
+        raise requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")
+
+    monkeypatch.setattr(requests.Session, "get", refuse)
+    with pytest.raises(DownloadError, match=r"certificate that cannot be verified.*REQUESTS_CA"):
+        fetch(served, target)
+    assert len(asked) == 1
+
+
+def test_many_files_over_one_connection(served: Site, tmp_path: Path) -> None:
+    address = f"{served.address}/file.bin"
+    with requests.Session() as session:
+        for number in range(3):
+            download(address, tmp_path / str(number), RIGHT, patience=QUICK, session=session)
+    assert (len(served.requests), served.connections) == (3, 1)
+
+
+@pytest.mark.parametrize("address", ["ftp://127.0.0.1/x", "http://[", "http://", "https://:0/"])
+def test_address_of_no_use(target: Path, address: str) -> None:
+    with pytest.raises(DownloadError, match=r"c(annot|ould not) be fetched"):
+        download(address, target, RIGHT, patience=QUICK)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +229,15 @@ def test_local_folder_and_file_address(tmp_path: Path, target: Path) -> None:
 
 def test_folder_that_cannot_be_written(served: Site, tmp_path: Path) -> None:
     (tmp_path / "blocked").write_bytes(b"a file, not a folder")
-    with pytest.raises(DownloadError, match="Cannot write"):
+    with pytest.raises(DownloadError, match=r"Cannot write into the folder .*blocked"):
         fetch(served, tmp_path / "blocked" / "file.bin")
+
+
+def test_target_that_cannot_be_replaced(served: Site, target: Path) -> None:
+    target.mkdir(parents=True)
+    with pytest.raises(DownloadError, match=r"Cannot write .*file\.bin"):
+        fetch(served, target)
+    assert only_target(target)
 
 
 def test_two_processes_at_once(served: Site, target: Path) -> None:
