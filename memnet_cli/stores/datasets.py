@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import requests
 from platformdirs import user_cache_path
 
 from memnet_cli.errors import DatasetError, DownloadError, did_you_mean
@@ -132,6 +133,22 @@ def get_dataset(name: str) -> DatasetEntry:
     )
 
 
+def local_folder(name_or_folder: str) -> Path | None:
+    """Return the folder that is meant, or None where a set of the catalogue is meant.
+
+    A name of the catalogue is the catalogue's set even where a folder is called so too, for the
+    papers' numbers must not depend on where the command is run; "./Set5" is the folder.
+    """
+    if name_or_folder.casefold() in {name.casefold() for name in dataset_names()}:
+        return None
+    folder = Path(name_or_folder)
+    try:
+        # an empty name is a slip, not the current folder
+        return folder if name_or_folder and folder.is_dir() else None
+    except OSError:  # a name that no file can have
+        return None
+
+
 def cache_dir() -> Path:
     """Return the folder that downloaded sets are kept in."""
     return user_cache_path("memnet", appauthor=False) / "datasets"
@@ -150,23 +167,27 @@ def find_images(
     A file of the catalogue is looked for below ``data_dir``, MEMNET_DATA and the cache, as
     ``<dataset>/<file name>`` or under its path in the catalogue, and counts as found only if its
     content is right. The rest is fetched from the catalogue's host or MEMNET_DATA_MIRROR (an
-    address or a folder) into the cache.
+    address or a folder) into the cache. The images of a folder come in natural order.
 
     Raises:
-        DatasetError: for an unknown name, an empty folder, or images that are missing and cannot
-            be fetched.
+        DatasetError: for an unknown name, a folder without pictures or that cannot be read, a data
+            folder that is not there, or images that are missing and cannot be fetched.
     """
-    folder = Path(name_or_folder)
-    if folder.is_dir():
+    folder = local_folder(name_or_folder)
+    if folder is not None:
         return _folder_images(folder)
     entry = get_dataset(name_or_folder)
     roots = _roots(data_dir)
     found = {file.path: _locate(entry, file, roots) for file in entry.files}
     missing = [file for file in entry.files if found[file.path] is None]
+    if missing and offline:
+        raise DatasetError(_missing(entry, missing, roots, "downloads are switched off"))
     if missing:
-        if offline:
-            raise DatasetError(_missing(entry, missing, "downloads are switched off"))
-        found |= _download(entry, missing, progress, patience)
+        try:
+            found |= _download(missing, progress, patience)
+        except DownloadError as error:
+            left = [file for file in missing if _locate(entry, file, roots) is None]
+            raise DatasetError(_missing(entry, left or missing, roots, str(error))) from None
     return tuple(
         DatasetImage(file.name, path, file.sha256)
         for file in entry.files
@@ -175,71 +196,87 @@ def find_images(
 
 
 def _roots(data_dir: Path | None) -> tuple[Path, ...]:
-    if data_dir is not None and not data_dir.is_dir():
-        raise DatasetError(f"There is no data folder {data_dir}: give one that exists.")
     named = os.environ.get(DATA_VARIABLE)
-    return tuple(
-        root for root in (data_dir, Path(named) if named else None, cache_dir()) if root is not None
-    )
+    roots = [root for root in (data_dir, Path(named) if named else None) if root is not None]
+    for root in roots:
+        if not root.is_dir():
+            raise DatasetError(
+                f"There is no data folder {root}: give one that exists with --data-dir or "
+                f"{DATA_VARIABLE}."
+            )
+    return (*roots, cache_dir())
+
+
+def _places(entry: DatasetEntry, file: DatasetFile, roots: Iterable[Path]) -> Iterator[Path]:
+    for root in roots:
+        yield root / entry.name / file.name
+        yield root / file.path
 
 
 def _locate(entry: DatasetEntry, file: DatasetFile, roots: Iterable[Path]) -> Path | None:
     expected = Expected(file.sha256, file.bytes)
-    for root in roots:
-        for path in (root / entry.name / file.name, root / file.path):
-            if is_sound(path, expected):
-                return path
-    return None
+    return next((path for path in _places(entry, file, roots) if is_sound(path, expected)), None)
 
 
 def _download(
-    entry: DatasetEntry,
-    missing: Iterable[DatasetFile],
-    progress: SetProgress | None,
-    patience: Patience,
+    missing: Iterable[DatasetFile], progress: SetProgress | None, patience: Patience
 ) -> dict[str, Path]:
     base = os.environ.get(MIRROR_VARIABLE) or _catalogue().host
     files = list(missing)
     total = sum(file.bytes for file in files)
     done = 0
     fetched = {}
-    for file in files:
-        # by catalogue path, so that sets which share files share them in the cache too
-        target = cache_dir() / file.path
-        try:
-            download(
+    with requests.Session() as session:
+        for file in files:
+            # by catalogue path, so that sets which share files share them in the cache too
+            fetched[file.path] = download(
                 join_address(base, file.path),
-                target,
+                cache_dir() / file.path,
                 Expected(file.sha256, file.bytes),
                 patience=patience,
+                session=session,
             )
-        except DownloadError as error:
-            left = [f for f in files if f.path not in fetched]
-            raise DatasetError(_missing(entry, left, str(error))) from None
-        fetched[file.path] = target
-        done += file.bytes
-        if progress is not None:
-            progress(done, total)
+            done += file.bytes
+            if progress is not None:
+                progress(done, total)
     return fetched
 
 
-def _missing(entry: DatasetEntry, files: list[DatasetFile], why: str) -> str:
+def _missing(
+    entry: DatasetEntry, files: Sequence[DatasetFile], roots: Sequence[Path], why: str
+) -> str:
     size = sum(file.bytes for file in files) / 1e6
+    others = [path for file in files for path in _places(entry, file, roots) if path.is_file()]
+    differing = (
+        f" {others[0]} is there but is not the file that the papers' set has (sha256 differs)."
+        if others
+        else ""
+    )
     return (
         f"{len(files)} of {len(entry.files)} images of {entry.name} are missing ({size:.1f} MB) "
-        f"and cannot be had: {why.rstrip('.')}. Put them into a folder as "
-        f"{entry.name}/{files[0].name} and name that folder with --data-dir or {DATA_VARIABLE}."
+        f"and cannot be had: {why.rstrip('.')}.{differing} Put them into a folder as "
+        f"{entry.name}/{files[0].name} and name that folder with --data-dir or {DATA_VARIABLE}, "
+        f"or name a mirror of {_catalogue().host} in {MIRROR_VARIABLE}."
     )
 
 
 def _folder_images(folder: Path) -> tuple[DatasetImage, ...]:
-    files = sorted((f for f in folder.iterdir() if is_picture_name(f)), key=_natural)
-    if not files:
-        raise DatasetError(f"There is no picture in the folder {folder}: give one with pictures.")
-    return tuple(DatasetImage(file.name, file, file_sha256(file)) for file in files)
+    try:
+        files = [file for file in folder.iterdir() if is_picture_name(file) and file.is_file()]
+        if not files:
+            raise DatasetError(
+                f"There is no picture in the folder {folder}: give one with pictures."
+            )
+        files.sort(key=_natural)
+        return tuple(DatasetImage(file.name, file, file_sha256(file)) for file in files)
+    except OSError as error:
+        raise DatasetError(
+            f"Cannot read {error.filename or folder}: {error.strerror}; give a folder that can be "
+            "read."
+        ) from None
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort "2.png" before "10.png"."""
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sort "2.png" before "10.png", and names that differ in case only the same way always."""
     parts = re.split(r"(\d+)", path.name.casefold())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name

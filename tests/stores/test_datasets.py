@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -134,11 +135,15 @@ def test_wrong_bytes_are_refused(mirrored: Site, monkeypatch: pytest.MonkeyPatch
 
 
 def test_any_folder_in_natural_order(tmp_path: Path) -> None:
-    for name in ("10.png", "2.png", "b.jpg", "notes.txt", ".hidden.png"):
+    for name in ("10.png", "2.png", "b.jpg", "B.jpg", "notes.txt", ".hidden.png"):
         (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "broken-link.png").symlink_to("nowhere")
     images = find_images(str(tmp_path))
-    assert [image.name for image in images] == ["2.png", "10.png", "b.jpg"]
-    assert all(image.sha256 for image in images)
+    assert [image.name for image in images] == ["2.png", "10.png", "B.jpg", "b.jpg"]
+    assert [image.sha256 for image in images] == [
+        hashlib.sha256(image.name.encode()).hexdigest() for image in images
+    ]
 
 
 def test_folder_without_pictures(tmp_path: Path) -> None:
@@ -146,6 +151,70 @@ def test_folder_without_pictures(tmp_path: Path) -> None:
         find_images(str(tmp_path))
 
 
-def test_data_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_folder_called_as_a_set_of_the_catalogue(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "set5").mkdir()
+    (tmp_path / "set5" / "own.png").write_bytes(b"own")
+    monkeypatch.chdir(tmp_path)
+    mirror = shared / "datasets" / "mirror"
+    assert len(find_images("set5", data_dir=mirror, offline=True)) == 5
+    for name in ("./set5", "set5/", str(tmp_path / "set5")):
+        assert [image.name for image in find_images(name)] == ["own.png"]
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "\0", ""])
+def test_name_that_no_folder_can_have(name: str) -> None:
+    with pytest.raises(DatasetError, match="There is no dataset or folder"):
+        find_images(name)
+
+
+def test_data_folder_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DatasetError, match="There is no data folder"):
         find_images("Set5", data_dir=tmp_path / "nowhere")
+    monkeypatch.setenv("MEMNET_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(DatasetError, match=r"There is no data folder .*MEMNET_DATA"):
+        find_images("Set5")
+
+
+def test_other_files_of_the_right_name_are_told_apart_from_missing_ones(tmp_path: Path) -> None:
+    other = tmp_path / "Set5" / "bird_GT.bmp"
+    other.parent.mkdir()
+    other.write_bytes(b"another bird")
+    with pytest.raises(DatasetError) as caught:
+        find_images("Set5", data_dir=tmp_path, offline=True)
+    assert f"{other} is there but is not the file that the papers' set has" in str(caught.value)
+
+
+def test_what_a_broken_download_left_is_kept(
+    mirrored: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMNET_DATA_MIRROR", mirrored.address)
+    mirrored.plan = ["ok", "ok", 404]
+    with pytest.raises(DatasetError, match=r"^3 of 5 images of Set5 are missing"):
+        find_images("Set5", patience=QUICK)
+    before = len(mirrored.requests)
+    assert len(find_images("Set5", patience=QUICK)) == 5
+    assert len(mirrored.requests) == before + 3
+
+
+def test_a_set_comes_over_one_connection(mirrored: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMNET_DATA_MIRROR", mirrored.address)
+    find_images("Set5")
+    assert (len(mirrored.requests), mirrored.connections) == (5, 1)
+
+
+def test_sets_that_share_images_share_them_in_the_cache(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMNET_DATA_MIRROR", str(shared / "datasets" / "mirror"))
+    assert find_images("BSD-val") == find_images("BSD100", offline=True)
+
+
+def test_every_mirrored_set_is_found_by_content(shared: Path) -> None:
+    manifest = json.loads((shared / "datasets" / "manifest.json").read_text())
+    for name, entry in manifest["datasets"].items():
+        if entry["in_mirror"]:
+            images = find_images(name, data_dir=shared / "datasets" / "mirror", offline=True)
+            assert len(images) == entry["images"]
+            assert sum(image.path.stat().st_size for image in images) == entry["bytes"]
