@@ -18,7 +18,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from memnet_cli.checkpoints import check_purpose, read_info
-from memnet_cli.errors import WeightsError, did_you_mean
+from memnet_cli.errors import DownloadError, WeightsError, did_you_mean
 from memnet_cli.files import write_atomically
 from memnet_cli.models import MODELS
 from memnet_cli.stores.downloads import (
@@ -80,7 +80,13 @@ class WeightsEntry:
         """Say where it is: "bundled", "cached" or "remote"."""
         if self.bundled:
             return "bundled"
-        return "cached" if self.path.is_file() else "remote"
+        held = self.path.is_file() and self.path.stat().st_size == self.bytes
+        return "cached" if held else "remote"
+
+    @property
+    def address(self) -> str:
+        """Where it is released, or the same file of the mirror that the user names."""
+        return join_address(os.environ.get(MIRROR_VARIABLE) or RELEASE_ADDRESS, self.file)
 
     @property
     def expected(self) -> Expected:
@@ -101,23 +107,29 @@ def cache_dir() -> Path:
 
 @lru_cache(maxsize=4)
 def _manifest(path: Path) -> tuple[WeightsEntry, ...]:
-    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return tuple(
-        WeightsEntry(
-            name=name,
-            file=entry["file"],
-            sha256=entry["sha256"],
-            bytes=entry["bytes"],
-            model=entry["model"],
-            task=entry["task"],
-            levels=tuple(entry["levels"]),
-            training_sets=tuple(entry["training_sets"]),
-            scores=entry["scores"],
-            licence=entry["licence"],
-            default=entry["default"],
-            bundled=entry["bundled"],
-        )
-        for name, entry in document["weights"].items()
+    try:
+        entries = json.loads(path.read_text("utf-8"))["weights"]
+        return tuple(_entry(name, entry) for name, entry in entries.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise WeightsError(
+            f"The list of weights {path} is missing or damaged: install memnet again."
+        ) from None
+
+
+def _entry(name: str, entry: Mapping[str, Any]) -> WeightsEntry:
+    return WeightsEntry(
+        name=name,
+        file=entry["file"],
+        sha256=entry["sha256"],
+        bytes=entry["bytes"],
+        model=entry["model"],
+        task=entry["task"],
+        levels=tuple(entry["levels"]),
+        training_sets=tuple(entry["training_sets"]),
+        scores=entry["scores"],
+        licence=entry["licence"],
+        default=entry["default"],
+        bundled=entry["bundled"],
     )
 
 
@@ -177,7 +189,10 @@ def find_weights(
 
 
 def _looks_like_file(text: str) -> bool:
-    return text.endswith(".safetensors") or os.sep in text or Path(text).is_file()
+    try:
+        return text.endswith(".safetensors") or os.sep in text or Path(text).is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _default(model: str, task: str) -> WeightsEntry:
@@ -219,41 +234,43 @@ def fetch(
 
     Raises:
         WeightsError: if a bundled file is damaged.
-        DownloadError: if it cannot be fetched.
+        DownloadError: if it cannot be fetched or written.
     """
     target = entry.path if folder is None else folder / entry.file
     if not force and is_sound(target, entry.expected):
         return target
     if entry.bundled and is_sound(entry.path, entry.expected):
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, entry.path.read_bytes())
-        return target
+        return target if folder is None else _copy(entry, entry.path, folder)
     if entry.bundled and folder is None:
         raise WeightsError(f"The bundled weights {entry.path} are damaged: install memnet again.")
-    base = os.environ.get(MIRROR_VARIABLE) or RELEASE_ADDRESS
-    return download(
-        join_address(base, entry.file),
-        target,
-        entry.expected,
-        progress=progress,
-        patience=patience,
-    )
+    try:
+        return download(entry.address, target, entry.expected, progress=progress, patience=patience)
+    except DownloadError as error:
+        raise DownloadError(
+            f"{error} A file that was fetched by other means is taken with `memnet "
+            f"download-weights {entry.name} --from FILE`; {MIRROR_VARIABLE} names a mirror."
+        ) from None
 
 
 def adopt(entry: WeightsEntry, file: Path, folder: Path | None = None) -> Path:
     """Take a file that was fetched by other means into the cache, verified the same way.
 
+    Bundled weights need no place in the cache: they stay where they are.
+
     Raises:
         WeightsError: if it is not there or not the file that the manifest names.
+        DownloadError: if it cannot be written.
     """
     if not is_sound(file, entry.expected):
-        what = "is not there" if not file.is_file() else "is not that file (sha256 differs)"
+        what = "is not that file (sha256 differs)" if file.is_file() else "is no file"
         raise WeightsError(f"{file} {what}: expected {entry.name} of {entry.bytes} bytes.")
-    target = (cache_dir() if folder is None else folder) / entry.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(target, file.read_bytes())
-    return target
+    if folder is None and entry.bundled and is_sound(entry.path, entry.expected):
+        return entry.path
+    return _copy(entry, file, cache_dir() if folder is None else folder)
+
+
+def _copy(entry: WeightsEntry, file: Path, folder: Path) -> Path:
+    return download(str(file.resolve()), folder / entry.file, entry.expected)
 
 
 def describe_file(path: Path) -> dict[str, object]:
@@ -279,12 +296,19 @@ def write_manifest(folder: Path) -> Path:
 
     Of several files of one model and task the first by name is the default, unless the manifest
     says otherwise already.
+
+    Raises:
+        WeightsError: if there is no such folder, or a file in it is not weights.
     """
+    if not folder.is_dir():
+        raise WeightsError(f"There is no folder {folder}: give the one with the weights files.")
     path = folder / MANIFEST
     old: dict[str, Any] = json.loads(path.read_text("utf-8"))["weights"] if path.is_file() else {}
+    files = sorted(folder.glob("*.safetensors"))
     entries = {name: entry for name, entry in old.items() if not entry["bundled"]}
-    chosen = {(e["model"], e["task"]) for e in entries.values() if e["default"]}
-    for file in sorted(folder.glob("*.safetensors")):
+    kept = [*entries.values(), *(old[file.stem] for file in files if file.stem in old)]
+    chosen = {(entry["model"], entry["task"]) for entry in kept if entry["default"]}
+    for file in files:
         entry = describe_file(file)
         key = (entry["model"], entry["task"])
         before = old.get(file.stem)
@@ -296,5 +320,14 @@ def write_manifest(folder: Path) -> Path:
     return path
 
 
+def _main(arguments: list[str]) -> None:
+    if len(arguments) != 1:
+        sys.exit("Give the folder with the weights files, such as weights/.")
+    try:
+        sys.stdout.write(f"{write_manifest(Path(arguments[0]))}\n")
+    except WeightsError as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(f"{write_manifest(Path(sys.argv[1]))}\n")
+    _main(sys.argv[1:])

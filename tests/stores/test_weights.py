@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,27 +18,6 @@ from memnet_cli.tasks import TASKS
 from tests.stores.conftest import Site
 
 QUICK = Patience(attempts=2, wait=0.01, timeout=0.5)
-
-
-@pytest.fixture
-def zoo(
-    tmp_path: Path, tiny_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch, site: Site
-) -> Path:
-    """Make a zoo of tiny weights: sr and denoise bundled, jpeg to be downloaded."""
-    folder = tmp_path / "zoo"
-    folder.mkdir()
-    for file in tiny_weights.values():
-        shutil.copy(file, folder)
-    manifest = write_manifest(folder)
-    document = json.loads(manifest.read_text())
-    document["weights"]["tiny-jpeg"]["bundled"] = False
-    manifest.write_text(json.dumps(document))
-    site.files["/tiny-jpeg.safetensors"] = (folder / "tiny-jpeg.safetensors").read_bytes()
-    (folder / "tiny-jpeg.safetensors").unlink()
-    monkeypatch.setattr(weights, "weights_dir", lambda: folder)
-    monkeypatch.setattr(weights, "cache_dir", lambda: tmp_path / "cache")
-    monkeypatch.setenv("MEMNET_WEIGHTS_MIRROR", site.address)
-    return folder
 
 
 def test_shipped_manifest_tells_the_truth() -> None:
@@ -129,3 +111,115 @@ def test_damaged_bundled_file(zoo: Path) -> None:
     (zoo / "tiny-sr.safetensors").write_bytes(b"cut")
     with pytest.raises(WeightsError, match="are damaged"):
         find_weights("tiny-sr", model="memnet", task="sr")
+
+
+def test_download_that_fails_says_what_else_can_be_done(zoo: Path, site: Site) -> None:
+    site.plan = [404]
+    with pytest.raises(DownloadError) as caught:
+        fetch(get_weights("tiny-jpeg"), patience=QUICK)
+    message = str(caught.value)
+    assert f"{site.address}/tiny-jpeg.safetensors answered HTTP 404" in message
+    assert "memnet download-weights tiny-jpeg --from FILE" in message
+    assert "MEMNET_WEIGHTS_MIRROR" in message
+
+
+def test_mirror_may_be_a_folder(
+    zoo: Path, tiny_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMNET_WEIGHTS_MIRROR", str(tiny_weights["jpeg"].parent))
+    assert fetch(get_weights("tiny-jpeg")).read_bytes() == tiny_weights["jpeg"].read_bytes()
+
+
+def test_without_a_mirror_it_is_the_release(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEMNET_WEIGHTS_MIRROR")
+    address = get_weights("tiny-jpeg").address
+    assert address == f"{weights.RELEASE_ADDRESS}/tiny-jpeg.safetensors"
+
+
+def test_force_fetches_again_and_keeps_the_old_file_on_failure(zoo: Path, site: Site) -> None:
+    entry = get_weights("tiny-jpeg")
+    path = fetch(entry, patience=QUICK)
+    fetch(entry, force=True, patience=QUICK)
+    assert len(site.requests) == 2
+    site.plan = [404]
+    with pytest.raises(DownloadError):
+        fetch(entry, force=True, patience=QUICK)
+    assert file_sha256(path) == entry.sha256
+
+
+def test_half_a_file_in_the_cache_is_not_called_cached(zoo: Path) -> None:
+    entry = get_weights("tiny-jpeg")
+    entry.path.parent.mkdir()
+    entry.path.write_bytes(b"half")
+    assert entry.state == "remote"
+
+
+def test_adopting_bundled_weights_leaves_them_where_they_are(zoo: Path, tmp_path: Path) -> None:
+    entry = get_weights("tiny-sr")
+    file = tmp_path / "by-hand.bin"
+    shutil.copy(entry.path, file)
+    assert adopt(entry, file) == entry.path
+    assert adopt(entry, file, tmp_path / "here") == tmp_path / "here" / entry.file
+    assert not weights.cache_dir().exists()
+
+
+@pytest.mark.parametrize("place", ["a file", "below a file"])
+def test_folder_that_cannot_be_written(zoo: Path, tmp_path: Path, place: str) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_bytes(b"")
+    folder = blocked if place == "a file" else blocked / "below"
+    for name in ("tiny-sr", "tiny-jpeg"):
+        with pytest.raises(DownloadError, match="Cannot write into the folder"):
+            fetch(get_weights(name), folder=folder, patience=QUICK)
+
+
+def test_name_that_no_file_can_have(zoo: Path) -> None:
+    for name in ("a" * 300, "\0"):
+        with pytest.raises(WeightsError, match="There are no weights"):
+            find_weights(name, model="memnet", task="sr")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"weights": []}', '{"weights": {"a": {}}}'])
+def test_damaged_list_of_weights(zoo: Path, text: str) -> None:
+    (zoo / "weights.json").write_text(text)
+    weights._manifest.cache_clear()
+    with pytest.raises(WeightsError, match=r"weights\.json is missing or damaged"):
+        weights.weights_entries()
+
+
+def test_more_weights_of_a_task_do_not_change_its_default(
+    tmp_path: Path, tiny_weights: dict[str, Path]
+) -> None:
+    shutil.copy(tiny_weights["sr"], tmp_path / "m6.safetensors")
+    write_manifest(tmp_path)
+    for name in ("m10", "m7"):  # one sorts before the default, one after it
+        shutil.copy(tiny_weights["sr"], tmp_path / f"{name}.safetensors")
+    entries = json.loads(write_manifest(tmp_path).read_text())["weights"]
+    assert {name: entry["default"] for name, entry in entries.items()} == {
+        "m10": False,
+        "m6": True,
+        "m7": False,
+    }
+    (tmp_path / "m6.safetensors").unlink()
+    (tmp_path / "m7.safetensors").unlink()
+    assert list(json.loads(write_manifest(tmp_path).read_text())["weights"]) == ["m10"]
+
+
+def test_manifest_from_the_command_line(tmp_path: Path, tiny_weights: dict[str, Path]) -> None:
+    shutil.copy(tiny_weights["denoise"], tmp_path)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        code = "import runpy, sys; sys.modules['torch'] = None; sys.argv[0:1] = ['weights']\n"
+        code += "runpy.run_module('memnet_cli.stores.weights', run_name='__main__')"
+        command = [sys.executable, "-c", code, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert run(str(tmp_path)).stdout.strip() == str(tmp_path / "weights.json")
+    entry = json.loads((tmp_path / "weights.json").read_text())["weights"]["tiny-denoise"]
+    file = tiny_weights["denoise"]
+    assert (entry["task"], entry["levels"]) == ("denoise", [30, 50, 70])
+    assert (entry["sha256"], entry["bytes"]) == (file_sha256(file), file.stat().st_size)
+    for arguments, said in (((), "Give the folder"), ((str(tmp_path / "no"),), "no folder")):
+        ran = run(*arguments)
+        assert ran.returncode == 1
+        assert re.fullmatch(rf".*{said}.*\n", ran.stderr)
