@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from memnet_cli.cli._console import err, out, print_json, print_warning, table
-from memnet_cli.cli.models import scores_text
 from memnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def download_weights(
     if show_list:
         _list(source, json)
         return
+    if everything and names:
+        raise UsageError("--all fetches the whole zoo: leave the names away, or --all.")
     find_jobs = _authors_jobs if source == _AUTHORS else _release_jobs
     jobs = find_jobs(None if everything else names or [], Placing(dest, file, force))
     if not jobs:
@@ -211,32 +214,54 @@ def _show(entries: tuple[WeightsEntry, ...], json: bool) -> None:
         print_json(
             {
                 entry.name: {
+                    "model": entry.model,
                     "task": entry.task,
+                    "levels": entry.levels,
                     "scores": entry.scores,
                     "bytes": entry.bytes,
+                    "sha256": entry.sha256,
                     "training_sets": entry.training_sets,
                     "licence": entry.licence,
                     "state": entry.state,
+                    "path": None if entry.state == "remote" else str(entry.path),
+                    "address": entry.address,
                 }
                 for entry in entries
             }
         )
         return
-    out.print(
-        table(
-            "Weights",
-            ("weights", "task", "PSNR", "MB", "trained on", "licence", "where"),
-            [
-                (
-                    entry.name,
-                    entry.task or "all",
-                    scores_text(entry.scores),
-                    f"{entry.bytes / 1e6:.1f}",
-                    ", ".join(entry.training_sets),
-                    entry.licence,
-                    entry.state,
-                )
-                for entry in entries
-            ],
+    out.print(_weights_table(entries))
+    if any(entry.scores for entry in entries):
+        out.print(_scores_table(entries))
+
+
+def _weights_table(entries: Sequence[WeightsEntry]) -> Table:
+    made = _table("weights", "task", "MB", "where", "licence", "trained on")
+    for entry in entries:
+        made.add_row(
+            entry.name,
+            entry.task or "all",
+            f"{entry.bytes / 1e6:.1f}",
+            entry.state,
+            entry.licence,
+            ", ".join(entry.training_sets),
         )
-    )
+    return made
+
+
+def _scores_table(entries: Sequence[WeightsEntry]) -> Table:
+    made = _table("weights", "measured on", "levels", "PSNR dB")
+    for entry in entries:
+        for dataset, levels in entry.scores.items():
+            values = (f"{score['psnr']:.2f}" for score in levels.values())
+            made.add_row(entry.name, dataset, " ".join(levels), " ".join(values))
+    return made
+
+
+def _table(name: str, *columns: str) -> Table:
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
+    # names are there to be copied: the other columns fold
+    made.add_column(name, no_wrap=True)
+    for column in columns:
+        made.add_column(column, overflow="fold", justify="right" if column == "MB" else "left")
+    return made

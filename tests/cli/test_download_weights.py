@@ -1,10 +1,20 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from pathlib import Path
 
+import pytest
+
+from memnet_cli.stores.downloads import file_sha256
 from memnet_cli.stores.weights import get_weights
 from tests.cli.conftest import Memnet
+from tests.stores import conftest as stores
+from tests.stores.conftest import Site
+
+site = stores.site
+zoo = stores.zoo
 
 
 def test_bundled_weights_answer_without_network(memnet: Memnet, tmp_path: Path) -> None:
@@ -20,6 +30,105 @@ def test_list(memnet: Memnet) -> None:
     assert listed["memnet-m6r6-sr"]["state"] == "bundled"
     assert listed["memnet-m6r6-sr"]["training_sets"] == ["T91", "BSD-train"]
     assert "memnet-m6r6-denoise" in memnet("download-weights", "--list").out
+
+
+def test_list_fits_a_narrow_terminal_with_whole_names(
+    memnet_process: Memnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = memnet_process("download-weights", "--list").out
+    assert max(map(len, text.splitlines())) <= 80
+    for name in ("memnet-m6r6-sr", "memnet-m6r6-denoise", "memnet-m6r6-jpeg"):
+        assert f" {name} " in text
+
+
+def test_list_tells_scores(memnet: Memnet, zoo: Path) -> None:
+    manifest = zoo / "weights.json"
+    document = json.loads(manifest.read_text())
+    scores = {"Set5": {"2": {"psnr": 36.754, "ssim": 0.95}, "3": {"psnr": 33.0, "ssim": 0.9}}}
+    document["weights"]["tiny-sr"]["scores"] = scores
+    manifest.write_text(json.dumps(document))
+    assert "36.75 33.00" in memnet("download-weights", "--list").out
+    listed = json.loads(memnet("download-weights", "--list", "--json").out)
+    assert listed["tiny-sr"]["scores"] == scores
+
+
+def test_remote_weights_are_fetched_through_trouble(
+    memnet: Memnet, zoo: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+
+    def listed() -> tuple[str, str | None]:
+        entry = json.loads(memnet("download-weights", "--list", "--json").out)["tiny-jpeg"]
+        return entry["state"], entry["path"]
+
+    assert listed() == ("remote", None)
+    site.plan = ["redirect", 503, "cut"]
+    ran = memnet("download-weights", "tiny-jpeg", "--json")
+    path = json.loads(ran.out)["tiny-jpeg"]
+    assert ran.code == 0
+    assert file_sha256(Path(path)) == get_weights("tiny-jpeg").sha256
+    assert listed() == ("cached", path)
+
+
+def test_all_fetches_what_is_not_there(memnet: Memnet, zoo: Path, site: Site) -> None:
+    ran = memnet("download-weights", "--all", "--json")
+    assert set(json.loads(ran.out)) == {"tiny-sr", "tiny-denoise", "tiny-jpeg"}
+    assert len(site.requests) == 1
+
+
+def test_failure_is_one_sentence_on_stderr(
+    memnet: Memnet, zoo: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    wrong = bytes(get_weights("tiny-jpeg").bytes)
+    for mirror, content, said in (
+        (site.address, wrong, "sha256"),
+        (site.address, wrong[:-1], "bytes, expected"),
+        (closed, wrong, "after 5 attempts"),
+    ):
+        monkeypatch.setenv("MEMNET_WEIGHTS_MIRROR", mirror)
+        site.files["/tiny-jpeg.safetensors"] = content
+        ran = memnet("download-weights", "tiny-jpeg")
+        assert (ran.code, ran.out) == (1, "")
+        assert ran.err.startswith("Error: ") and ran.err.count("\n") == 1
+        assert said in ran.err
+        assert "--from FILE" in ran.err
+
+
+def test_from_a_right_file_needs_no_network(
+    memnet: Memnet, zoo: Path, site: Site, tmp_path: Path
+) -> None:
+    file = tmp_path / "by-hand"
+    file.write_bytes(site.files["/tiny-jpeg.safetensors"])
+    assert memnet("download-weights", "tiny-jpeg", "--from", file).code == 0
+    assert get_weights("tiny-jpeg").state == "cached"
+    assert site.requests == []
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    ((), "No weights were named"),
+    (("--all", "memnet-m6r6-sr"), "leave the names away"),
+    (("memnet-m6r6-zr",), "Did you mean 'memnet-m6r6-"),
+    (("memnet-m6r6-sr", "--from", "."), "is no file"),
+    (("--source", "elsewhere", "--list"), "--source elsewhere is unknown"),
+])  # fmt: skip
+def test_wrong_arguments_cost_no_torch(
+    memnet_process: Memnet, arguments: tuple[str, ...], said: str
+) -> None:
+    ran = memnet_process("download-weights", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+
+
+def test_dest_that_is_a_file(memnet: Memnet, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    ran = memnet("download-weights", "memnet-m6r6-sr", "--dest", tmp_path / "file")
+    assert ran.code == 1
+    assert "Cannot write into the folder" in ran.err
 
 
 def test_from_takes_one_name(memnet: Memnet, tmp_path: Path) -> None:
