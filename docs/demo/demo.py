@@ -140,7 +140,9 @@ def main() -> None:
     arguments = parser.parse_args()
     out: Path = arguments.out
     _write_photographs(out / "clean")
-    table = Table("task", "photograph", "damaged dB", "restored dB", "gain dB", title="PSNR on luma")
+    table = Table(
+        "task", "photograph", "damaged dB", "restored dB", "gain dB", title="PSNR on luma"
+    )
     strips = []
     start = time.perf_counter()
     for trial in TRIALS:

@@ -219,12 +219,14 @@ def _check_writable(path: Path) -> None:
 
 def _plan(config: BenchmarkConfig, outputs: Outputs) -> Plan:
     from memnet_cli.evaluation.plan import make_plan
+    from memnet_cli.stores.datasets import get_dataset
 
     with picture_progress(hidden=outputs.quiet) as progress:
         bars: dict[str, object] = {}
 
         def tell(name: str, done: int, total: int | None) -> None:
             if name not in bars:
+                err.print(f"{name}: {get_dataset(name).source}", markup=False)
                 bars[name] = progress.add_task(f"Fetching {name}", total=total, pixels=0)
             progress.update(bars[name], completed=done, total=total)  # type: ignore[arg-type]
 
@@ -235,10 +237,10 @@ def _plan(config: BenchmarkConfig, outputs: Outputs) -> Plan:
 
 
 def _run(plan: Plan, outputs: Outputs) -> tuple[Results, Outputs]:
-    from memnet_cli.cli._process import reuse_freed_memory
     from memnet_cli.evaluation.report import PictureStore, write_report
     from memnet_cli.evaluation.run import run
     from memnet_cli.evaluation.tables import sections
+    from memnet_cli.restoration.host_memory import reuse_freed_memory
 
     reuse_freed_memory()
     with ExitStack() as stack:

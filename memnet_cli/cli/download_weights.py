@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from memnet_cli.cli._console import err, out, print_json, print_warning, table
+from memnet_cli.cli._zoo import show_weights
 from memnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -177,7 +176,7 @@ def _list(source: str, json: bool) -> None:
     else:
         from memnet_cli.stores.weights import weights_entries
 
-        _show(weights_entries(), json)
+        show_weights(weights_entries(), json=json)
 
 
 def _show_authors(json: bool) -> None:
@@ -207,61 +206,3 @@ def _show_authors(json: bool) -> None:
     ]
     columns = ("weights", "task", "trained on", "where")
     out.print(table(f"The authors' models; licence: {LICENCE}", columns, rows))
-
-
-def _show(entries: tuple[WeightsEntry, ...], json: bool) -> None:
-    if json:
-        print_json(
-            {
-                entry.name: {
-                    "model": entry.model,
-                    "task": entry.task,
-                    "levels": entry.levels,
-                    "scores": entry.scores,
-                    "bytes": entry.bytes,
-                    "sha256": entry.sha256,
-                    "training_sets": entry.training_sets,
-                    "licence": entry.licence,
-                    "state": entry.state,
-                    "path": None if entry.state == "remote" else str(entry.path),
-                    "address": entry.address,
-                }
-                for entry in entries
-            }
-        )
-        return
-    out.print(_weights_table(entries))
-    if any(entry.scores for entry in entries):
-        out.print(_scores_table(entries))
-
-
-def _weights_table(entries: Sequence[WeightsEntry]) -> Table:
-    made = _table("weights", "task", "MB", "where", "licence", "trained on")
-    for entry in entries:
-        made.add_row(
-            entry.name,
-            entry.task or "all",
-            f"{entry.bytes / 1e6:.1f}",
-            entry.state,
-            entry.licence,
-            ", ".join(entry.training_sets),
-        )
-    return made
-
-
-def _scores_table(entries: Sequence[WeightsEntry]) -> Table:
-    made = _table("weights", "measured on", "levels", "PSNR dB")
-    for entry in entries:
-        for dataset, levels in entry.scores.items():
-            values = (f"{score['psnr']:.2f}" for score in levels.values())
-            made.add_row(entry.name, dataset, " ".join(levels), " ".join(values))
-    return made
-
-
-def _table(name: str, *columns: str) -> Table:
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
-    # names are there to be copied: the other columns fold
-    made.add_column(name, no_wrap=True)
-    for column in columns:
-        made.add_column(column, overflow="fold", justify="right" if column == "MB" else "left")
-    return made

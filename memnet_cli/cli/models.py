@@ -7,17 +7,7 @@ from typing import Annotated
 import typer
 
 from memnet_cli.cli._console import out, print_json, table
-
-
-def scores_text(scores: object) -> str:
-    """Return "Set5 x2 36.75, ..." of the PSNR in a manifest's scores, or a dash."""
-    if not isinstance(scores, dict) or not scores:
-        return "-"
-    parts = []
-    for dataset, levels in scores.items():
-        values = "/".join(f"{score['psnr']:.2f}" for score in levels.values())
-        parts.append(f"{dataset} at {'/'.join(levels)}: {values} dB")
-    return "; ".join(parts)
+from memnet_cli.cli._zoo import show_weights, weights_document
 
 
 def models(
@@ -29,51 +19,11 @@ def models(
 
     entries = weights_entries()
     if json:
-        print_json(
-            {
-                "models": {
-                    name: {"title": model.title, "paper": model.paper}
-                    for name, model in MODELS.items()
-                },
-                "weights": {
-                    entry.name: {
-                        "model": entry.model,
-                        "task": entry.task,
-                        "levels": entry.levels,
-                        "training_sets": entry.training_sets,
-                        "scores": entry.scores,
-                        "bytes": entry.bytes,
-                        "licence": entry.licence,
-                        "state": entry.state,
-                        "default": entry.default,
-                    }
-                    for entry in entries
-                },
-            }
-        )
+        networks = {
+            name: {"title": model.title, "paper": model.paper} for name, model in MODELS.items()
+        }
+        print_json({"models": networks, "weights": weights_document(entries)})
         return
-    out.print(
-        table(
-            "Networks",
-            ("model", "name", "paper"),
-            [(name, model.title, model.paper) for name, model in MODELS.items()],
-        )
-    )
-    out.print(
-        table(
-            "Weights (* used where only model and task are named)",
-            ("weights", "model", "task", "trained on", "PSNR", "MB", "where"),
-            [
-                (
-                    entry.name + (" *" if entry.default else ""),
-                    entry.model,
-                    entry.task or "all",
-                    ", ".join(entry.training_sets),
-                    scores_text(entry.scores),
-                    f"{entry.bytes / 1e6:.1f}",
-                    entry.state,
-                )
-                for entry in entries
-            ],
-        )
-    )
+    rows = [(name, model.title, model.paper) for name, model in MODELS.items()]
+    out.print(table("Networks", ("model", "name", "paper"), rows))
+    show_weights(entries, json=False)

@@ -171,7 +171,7 @@ def _tasks(task: str, scale: float | None, chroma: bool) -> tuple[str, ...]:
 
 
 def _load(files: Mapping[str, Path], options: RuntimeOptions) -> dict[str, Restorer]:
-    from memnet_cli.cli._process import reuse_freed_memory
+    from memnet_cli.restoration.host_memory import reuse_freed_memory
     from memnet_cli.restoration.restorer import Restorer
     from memnet_cli.tasks import get_task
 

@@ -172,7 +172,7 @@ def _train(config: TrainingConfig, started: float, quiet: bool) -> None:
         data = gather_data(config)
         view.title(config, data, recipe_text(config))
 
-        from memnet_cli.cli._process import reuse_freed_memory
+        from memnet_cli.restoration.host_memory import reuse_freed_memory
         from memnet_cli.training.loop import train as run_training
 
         reuse_freed_memory()

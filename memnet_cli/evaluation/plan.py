@@ -19,7 +19,7 @@ from memnet_cli.evaluation.methods import (
 )
 from memnet_cli.evaluation.protocols import check_size, shrink_factor
 from memnet_cli.imaging.images import picture_size
-from memnet_cli.stores.datasets import DatasetImage, find_images, get_dataset
+from memnet_cli.stores.datasets import DatasetImage, find_images, get_dataset, local_folder
 from memnet_cli.tasks import TASKS, Task, get_task
 
 
@@ -127,13 +127,13 @@ def make_plan(
 
 def _canonical(dataset: str) -> str:
     """Spell a catalogue name as the catalogue does; a folder is called as the user called it."""
-    return dataset if Path(dataset).is_dir() else get_dataset(dataset).name
+    return get_dataset(dataset).name if local_folder(dataset) is None else dataset
 
 
 def _tasks_of(dataset: str, asked: Sequence[str]) -> tuple[Task, ...]:
     if asked:
         return tuple(get_task(name) for name in dict.fromkeys(asked))
-    if Path(dataset).is_dir():
+    if local_folder(dataset) is not None:
         return tuple(TASKS.values())
     names = get_dataset(dataset).tasks or tuple(TASKS)  # a training set is for none of them
     return tuple(get_task(name) for name in names)

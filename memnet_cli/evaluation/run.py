@@ -19,6 +19,7 @@ from memnet_cli.evaluation.methods import LoadedMethod, PlannedMethod, load_meth
 from memnet_cli.evaluation.plan import Plan, PlannedSet
 from memnet_cli.evaluation.protocols import Pair
 from memnet_cli.evaluation.results import Results, Row
+from memnet_cli.restoration.host_memory import give_back_freed_memory
 
 _SAMPLE_SECONDS = 0.02
 _VERSIONED = ("torch", "numpy", "scikit-image", "pillow", "scipy", "PyWavelets", "bm3d")
@@ -65,6 +66,8 @@ class PeakMemory:
     def __enter__(self) -> PeakMemory:
         """Start measuring."""
         if self._device is None:
+            # else what an earlier method needed would be counted again
+            give_back_freed_memory()
             self._thread.start()
         else:
             import torch

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from memnet_cli.checkpoints import WeightsInfo, read_info
 from memnet_cli.errors import DatasetError, UsageError
@@ -12,7 +11,13 @@ from memnet_cli.evaluation.leakage import HASH_DIGITS, content_hash, seen_images
 from memnet_cli.evaluation.protocols import shrink_factor
 from memnet_cli.imaging.images import picture_size
 from memnet_cli.models import config_to_mapping
-from memnet_cli.stores.datasets import DatasetImage, SetProgress, find_images, get_dataset
+from memnet_cli.stores.datasets import (
+    DatasetImage,
+    SetProgress,
+    find_images,
+    get_dataset,
+    local_folder,
+)
 from memnet_cli.tasks import Task
 from memnet_cli.training.config import TrainingConfig, task_of
 from memnet_cli.training.records import recipe_text
@@ -97,7 +102,7 @@ def _find(name: str, config: TrainingConfig, progress: SetProgress | None) -> Im
 
 def _set_name(name: str) -> str | None:
     """Return the catalogue's name of a set, or None for a folder."""
-    return None if Path(name).is_dir() else get_dataset(name).name
+    return get_dataset(name).name if local_folder(name) is None else None
 
 
 def hold_back(images: Images, first: WeightsInfo | None) -> tuple[Images, Images]:

@@ -8,10 +8,31 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_nn
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx: object, own: Tensor) -> Tensor:
+        total = own.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _sum_over_processes(own: Tensor) -> Tensor:
+    total: Tensor = _SumOverProcesses.apply(own)
+    return total
+
 
 _PARAMETERS = inspect.signature(F.batch_norm)
 
@@ -55,7 +76,7 @@ def _normalised(
     """
     values = input.float()
     own = torch.stack([values.mean((0, 2, 3)), values.square().mean((0, 2, 3))])
-    mean, square = dist_nn.all_reduce(own) / dist.get_world_size()  # type: ignore[no-untyped-call]
+    mean, square = _sum_over_processes(own) / dist.get_world_size()
     variance = (square - mean.square()).clamp(min=0.0)
     with torch.no_grad():
         count = values.numel() // values.shape[1] * dist.get_world_size()

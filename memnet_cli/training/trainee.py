@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -165,15 +166,23 @@ def wrapped(
     module: nn.Module = Supervised(model, sync_bn)
     if config.machine.compile:
         module = cast(nn.Module, torch.compile(module, dynamic=False))
-    if world.size > 1:
-        on_gpu = runtime.device.type == "cuda"
-        module = nn.parallel.DistributedDataParallel(
+    return _distributed(module, runtime) if world.size > 1 else module
+
+
+def _distributed(module: nn.Module, runtime: Runtime) -> nn.Module:
+    """Return the module with its gradients averaged over all processes."""
+    on_gpu = runtime.device.type == "cuda"
+    # the gates' 1x1 weights have two names for the same memory layout
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    with warnings.catch_warnings():
+        # newer torch calls the option forward_sync_buffers, older torch does not know that
+        warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
+        return nn.parallel.DistributedDataParallel(
             module,
             device_ids=[runtime.device.index] if on_gpu else None,
             broadcast_buffers=False,  # running statistics are not used in training: rank 0's count
             gradient_as_bucket_view=True,
         )
-    return module
 
 
 def grow_if_due(trainee: Trainee, config: TrainingConfig, runtime: Runtime, world: World) -> bool:

@@ -9,7 +9,7 @@ _FAULTS = """
 import resource, sys
 import torch
 if sys.argv[1] == "reuse":
-    from memnet_cli.cli._process import reuse_freed_memory
+    from memnet_cli.restoration.host_memory import reuse_freed_memory
     reuse_freed_memory()
 torch.set_num_threads(1)
 for _ in range(3):
