@@ -71,7 +71,7 @@ def benchmark(
             "--model",
             "-m",
             "--weights",
-            help="memnet, rednet, nlrn, weights by name, a .safetensors file, bicubic, degraded, "
+            help="memnet, rednet, weights by name, a .safetensors file, bicubic, degraded, "
             "nlm, tv, wavelet, bm3d; NAME+ is the self-ensemble, NAME@3 stops after block 3. "
             "May be repeated.",
         ),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def train(
     task: Annotated[str | None, typer.Option("--task", help="sr, denoise or jpeg.")] = None,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="memnet, rednet, nlrn or plain.")
+        str, typer.Option("--model", "-m", help="memnet, rednet or plain.")
     ] = "memnet",
     data: Annotated[
         list[str] | None,

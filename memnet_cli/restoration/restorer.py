@@ -78,7 +78,7 @@ class Restorer:
         """Load weights and put the model on its device.
 
         Args:
-            model: "memnet", "rednet", "nlrn", or the name of weights (see ``memnet models``).
+            model: "memnet", "rednet", or the name of weights (see ``memnet models``).
             task: "sr", "denoise" or "jpeg".
             weights: a name or a file; None takes the default weights of the model for the task.
             device: auto, cpu, cuda, cuda:N or mps.
