@@ -30,7 +30,7 @@ class _SumOverProcesses(torch.autograd.Function):
 
 
 def _sum_over_processes(own: Tensor) -> Tensor:
-    total: Tensor = _SumOverProcesses.apply(own)
+    total: Tensor = _SumOverProcesses.apply(own)  # type: ignore[no-untyped-call]
     return total
 
 

@@ -1,0 +1,121 @@
+"""Two gloo processes on this machine against one."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from memnet_cli.errors import DeviceError, UsageError
+from memnet_cli.training.config import Budget, TrainingConfig
+from memnet_cli.training.distributed import World, device_of, world_from_environment
+from memnet_cli.training.state import Checkpoint, checkpoints
+from tests.training.conftest import (
+    TINY,
+    Started,
+    StartTraining,
+    checkpoint_of,
+    run,
+    tiny_run,
+    wait_until,
+    with_recipe,
+)
+
+_STEPS = 30
+#: Plain gradient steps: whatever differs stays as small as it was.
+_SETTINGS = ("optimizer=sgd", "lr=1e-3", "momentum=0.9", "clip=0.2", "ema=0.9")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _start_two(
+    start_training: StartTraining, pictures: Path, out: Path, *more: object
+) -> list[Started]:
+    """Start both processes of a run as torchrun would."""
+    settings = [part for setting in (*TINY, *_SETTINGS) for part in ("--set", setting)]
+    port = str(_free_port())
+    return [
+        start_training(
+            *("--task", "sr", *settings, "--data", pictures, "--out", out, "--val-share", 0),
+            *("--device", "cpu", "--precision", "fp32", *more),
+            environment={
+                "WORLD_SIZE": "2",
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "LOCAL_WORLD_SIZE": "2",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": port,
+                "GLOO_SOCKET_IFNAME": "lo",
+            },
+        )
+        for rank in range(2)
+    ]
+
+
+def _largest_difference(one: Checkpoint, other: Checkpoint) -> float:
+    assert one.model.keys() == other.model.keys()
+    return max(float((one.model[name] - other.model[name]).abs().max()) for name in one.model)
+
+
+@pytest.mark.timeout(120)
+def test_two_processes_equal_one_even_if_one_is_lost_on_the_way(
+    pictures: Path, tmp_path: Path, start_training: StartTraining
+) -> None:
+    single = replace(
+        with_recipe(tiny_run(pictures, tmp_path / "one"), *_SETTINGS), budget=Budget(steps=_STEPS)
+    )
+    pair = replace(single, out=tmp_path / "two")
+    options = ("--steps", _STEPS, "--sync-bn", "--save-every", "0.001s")
+    leader, other = _start_two(start_training, pictures, pair.out, *options)
+    wait_until(lambda: len(checkpoints(pair.out / "checkpoints")) > 1, leader)
+    other.send_signal(signal.SIGKILL)
+    leader.send_signal(signal.SIGKILL)  # as torchrun does once one of them is gone
+    assert [process.wait(20) for process in (leader, other)] == [-signal.SIGKILL] * 2
+    cut = checkpoint_of(pair)
+    assert 0 < cut.step < _STEPS
+    run(single)
+    again = _start_two(start_training, pictures, pair.out, *options, "--resume")
+    told = [process.communicate(timeout=90) for process in again]
+    assert [process.returncode for process in again] == [0, 0], told
+    assert f"Going on after step {cut.step} " in told[0][1]
+    assert told[1] == ("", "")
+    alone, together = checkpoint_of(single), checkpoint_of(pair)
+    assert together.step == alone.step == _STEPS
+    assert _largest_difference(alone, cut) > 1e-3
+    assert _largest_difference(alone, together) < 1e-5
+
+
+def test_the_world_is_what_torchrun_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert world_from_environment() == World()
+    values = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    world = world_from_environment()
+    assert world == World(rank=5, size=8, local_rank=1, local_size=4)
+    assert not world.leads
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device_of(World(1, 2, 1, 2), "auto") == "cuda:1"
+    with pytest.raises(DeviceError, match="4 processes were started on a machine with 2 CUDA"):
+        device_of(World(3, 4, 3, 4), "auto")
+    assert device_of(World(3, 4, 3, 4), "cpu") == "cpu"
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(
+    tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UsageError, match="batch of 4 cannot be divided among 3 processes"):
+        run(tiny)
