@@ -18,6 +18,7 @@ from memnet_cli.cli._console import (
     print_error,
     print_warning,
 )
+from memnet_cli.cli._options import Device, Fp32, Precision, Tile, TileOverlap
 from memnet_cli.config import RuntimeOptions, parse_tile
 from memnet_cli.errors import UsageError
 
@@ -129,19 +130,11 @@ def benchmark(
         typer.Option("--data-dir", help="Where datasets lie already; also MEMNET_DATA."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
-    device: Annotated[
-        str, typer.Option("--device", "-g", help="auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
-    precision: Annotated[
-        str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")
-    ] = "auto",
-    fp32: Annotated[bool, typer.Option("--fp32", help="The same as --precision fp32.")] = False,
-    tile: Annotated[
-        str, typer.Option("--tile", "-t", help="auto (from free memory), off, or pixels.")
-    ] = "auto",
-    tile_overlap: Annotated[
-        int | None, typer.Option("--tile-overlap", help="Context around tiles, pixels.")
-    ] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    fp32: Fp32 = False,
+    tile: Tile = "auto",
+    tile_overlap: TileOverlap = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Measure restoration on standard image sets, exactly as the papers do.

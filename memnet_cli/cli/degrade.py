@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from memnet_cli.cli._console import out, picture_progress, print_error
+from memnet_cli.cli._options import Overwrite, Recursive
 from memnet_cli.errors import ImageError, UsageError
 
 
@@ -26,12 +27,8 @@ def degrade(
         int | None, typer.Option("--quality", help="For jpeg: quality factor, 1 to 100.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise.")] = 0,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Look into sub-folders too.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite/--skip-existing", help="What to do with existing outputs.")
-    ] = False,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Damage pictures: shrink them, add noise, or compress them as JPEG.

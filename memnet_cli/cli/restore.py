@@ -19,6 +19,15 @@ from memnet_cli.cli._console import (
     print_json,
     print_warning,
 )
+from memnet_cli.cli._options import (
+    Device,
+    Fp32,
+    Overwrite,
+    Precision,
+    Recursive,
+    Tile,
+    TileOverlap,
+)
 from memnet_cli.config import RuntimeOptions, parse_tile
 from memnet_cli.errors import UsageError
 
@@ -63,19 +72,11 @@ def restore(
     weights: Annotated[
         str | None, typer.Option("--weights", help="Weights by name, or a .safetensors file.")
     ] = None,
-    device: Annotated[
-        str, typer.Option("--device", "-g", help="auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
-    precision: Annotated[
-        str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")
-    ] = "auto",
-    fp32: Annotated[bool, typer.Option("--fp32", help="The same as --precision fp32.")] = False,
-    tile: Annotated[
-        str, typer.Option("--tile", "-t", help="auto (from free memory), off, or pixels.")
-    ] = "auto",
-    tile_overlap: Annotated[
-        int | None, typer.Option("--tile-overlap", help="Context around tiles, pixels.")
-    ] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    fp32: Fp32 = False,
+    tile: Tile = "auto",
+    tile_overlap: TileOverlap = None,
     tta: Annotated[
         bool, typer.Option("--tta", "--x8", help="Average 8 flips and rotations: 8 times slower.")
     ] = False,
@@ -94,13 +95,8 @@ def restore(
     suffix: Annotated[
         str, typer.Option("--suffix", help="Added to names; {ext} {task} {scale} are filled in.")
     ] = "",
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite/--skip-existing", help="What to do with outputs that exist."),
-    ] = False,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Look into sub-folders too.")
-    ] = False,
+    overwrite: Overwrite = False,
+    recursive: Recursive = False,
     compare: Annotated[
         Path | None, typer.Option("--compare", help="Folder for before/after pictures.")
     ] = None,

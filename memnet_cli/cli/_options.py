@@ -1,0 +1,19 @@
+"""Options that several commands share: one name, one help text, one meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Device = Annotated[str, typer.Option("--device", "-g", help="auto, cpu, cuda, cuda:N or mps.")]
+Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
+Fp32 = Annotated[bool, typer.Option("--fp32", help="The same as --precision fp32.")]
+Tile = Annotated[str, typer.Option("--tile", "-t", help="auto (from free memory), off, or pixels.")]
+TileOverlap = Annotated[
+    int | None, typer.Option("--tile-overlap", help="Context around tiles, pixels.")
+]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Look into sub-folders too.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite/--skip-existing", help="What to do with outputs that exist.")
+]
