@@ -149,12 +149,11 @@ class TrainingConfig:
             task.check_level(level)
         if not 0 <= self.validation_share < 1:
             raise UsageError(f"--val-share is {self.validation_share:g}: expected 0 to 1.")
+        if self.recipe.grow_to and self.model != MemNetConfig.model:
+            raise UsageError(f"Only MemNet grows, not {self.model}: choose another --recipe.")
         config = self.model_config
-        if self.recipe.grow_to:
-            if not isinstance(config, MemNetConfig):
-                raise UsageError(f"Only MemNet grows, not {self.model}: choose another --recipe.")
-            if not config.short_term:
-                raise UsageError("MemNet without short-term memories (NS) cannot grow.")
+        if self.recipe.grow_to and isinstance(config, MemNetConfig) and not config.short_term:
+            raise UsageError("MemNet without short-term memories (NS) cannot grow.")
 
     @property
     def model_config(self) -> ModelConfig:

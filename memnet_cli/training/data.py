@@ -76,11 +76,11 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
         UsageError: for a validation set that is trained on.
         WeightsError: for first weights that cannot be read.
     """
+    first = None if config.init is None else read_info(config.init)
     found = {name: _find(name, config, progress) for name in config.data}
     images = tuple({image.path: image for part in found.values() for image in part}.values())
     if not images:
         raise DatasetError(f"There is no picture in {', '.join(config.data)}.")
-    first = None if config.init is None else read_info(config.init)
     name = HELD_BACK
     if config.validation is None:
         images, measured = hold_back(images, first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -37,16 +37,15 @@ class Muon(Optimizer):
         super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.dtype = dtype
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update every weight that has a gradient."""
-        assert closure is None
         for group in self.param_groups:
             moved = [weight for weight in group["params"] if weight.grad is not None]
             moved.sort(key=lambda weight: weight.shape)
             for _, same in groupby(moved, key=lambda weight: weight.shape):
                 self._step_together(list(same), group)
 
+    @torch.no_grad()
     def _step_together(self, weights: list[nn.Parameter], group: Mapping[str, Any]) -> None:
         """Update weights of one shape with one batch of matrix products."""
         directions = []

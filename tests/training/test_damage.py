@@ -1,0 +1,125 @@
+"""Training pairs against the benchmark's own degradations of whole pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from memnet_cli.evaluation.protocols import prepare
+from memnet_cli.imaging.degradations import downscale
+from memnet_cli.imaging.resize import imresize
+from memnet_cli.stores.datasets import DatasetImage
+from memnet_cli.tasks import get_task
+from memnet_cli.training.damage import Damage
+from memnet_cli.training.pictures import Plane, load_pictures, read_planes
+from memnet_cli.training.sampler import Patches
+
+_CPU = torch.device("cpu")
+_PATCH = 16
+
+
+@pytest.fixture(scope="module")
+def planes(photograph: NDArray[np.uint8]) -> list[Plane]:
+    """Return two small luma planes whose sides every scale divides."""
+    grey = photograph[:, :, 1]
+    return [grey[100:148, 200:260].copy(), grey[300:360, 50:86].copy()]
+
+
+def _patches(top: list[int], left: list[int], level: int, orientation: int = 0) -> Patches:
+    count = len(top)
+    return Patches(
+        picture=np.arange(count) % 2,
+        top=np.array(top),
+        left=np.array(left),
+        orientation=np.full(count, orientation),
+        level=np.full(count, level),
+        altered=np.zeros(count, np.bool_),
+    )
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_shrunk_patches_equal_those_of_whole_shrunk_pictures(
+    planes: list[Plane], scale: int
+) -> None:
+    # all four corners, an edge and the middle; the benchmark degrades the whole picture
+    top, left = [0, 44, 24, 12, 32 // scale * scale, 0], [0, 20, 0, 12, 44 // scale * scale, 12]
+    top[1] = (60 - _PATCH) // scale * scale
+    left[1] = (36 - _PATCH) // scale * scale
+    damage = Damage(get_task("sr"), load_pictures(planes, (), _CPU), _PATCH, 0)
+    clean, degraded = damage.pairs(_patches(top, left, scale), None)
+    for k, (y, x) in enumerate(zip(top, left, strict=True)):
+        rng = np.random.default_rng(0)
+        whole = prepare(planes[k % 2], get_task("sr"), scale, rng)
+        window = np.s_[y : y + _PATCH, x : x + _PATCH]
+        assert clean[k, 0].numpy() * 255 == pytest.approx(whole.clean[window], abs=1e-4)
+        assert np.abs(degraded[k, 0].numpy() - whole.degraded[window]).max() < 2e-6
+
+
+def test_a_small_picture_of_8_bits(planes: list[Plane]) -> None:
+    damage = Damage(get_task("sr"), load_pictures(planes, (), _CPU), _PATCH, 0)
+    patches = _patches([12, 12], [12, 12], 3)
+    patches.altered[1] = True
+    _, degraded = damage.pairs(patches, None)
+    small = np.rint(downscale(planes[1] / 255.0, 3) * 255.0) / 255.0
+    whole = imresize(small, shape=planes[1].shape)
+    assert np.abs(degraded[1, 0].numpy() - whole[12:28, 12:28]).max() < 2e-6
+    exact = prepare(planes[1], get_task("sr"), 3, np.random.default_rng(0)).degraded
+    assert 1e-4 < np.abs(degraded[1, 0].numpy() - exact[12:28, 12:28]).max() < 0.02
+
+
+def test_noise_has_its_level_and_does_not_depend_on_the_part(planes: list[Plane]) -> None:
+    damage = Damage(get_task("denoise"), load_pictures(planes, (), _CPU), _PATCH, 5)
+    patches = _patches([3, 7] * 32, [9, 1] * 32, 50)
+    patches.level[0] = 0
+    noise = damage.noise(11, 64)
+    assert noise is not None
+    clean, degraded = damage.pairs(patches, noise)
+    assert torch.equal(clean[0], degraded[0])
+    assert float((degraded - clean)[1:].std()) * 255 == pytest.approx(50, rel=0.03)
+    half = damage.pairs(patches.part(slice(32, 64)), noise[32:])
+    assert torch.equal(half[1], degraded[32:])
+    again = damage.noise(11, 64)
+    assert again is not None and torch.equal(again, noise)
+    other = damage.noise(12, 64)
+    assert other is not None and not torch.equal(other, noise)
+
+
+def test_jpeg_patches_are_cut_from_compressed_pictures(planes: list[Plane]) -> None:
+    pictures = load_pictures(planes, (10, 40), _CPU)
+    damage = Damage(get_task("jpeg"), pictures, _PATCH, 0)
+    _, degraded = damage.pairs(_patches([5, 11], [3, 13], 40), None)
+    for k, (y, x) in enumerate([(5, 3), (11, 13)]):
+        whole = prepare(planes[k], get_task("jpeg"), 40, np.random.default_rng(0)).degraded
+        window = whole[y : y + _PATCH, x : x + _PATCH]
+        assert degraded[k, 0].numpy() == pytest.approx(window, abs=1e-6)
+
+
+def test_both_patches_are_turned_alike_in_eight_different_ways(planes: list[Plane]) -> None:
+    damage = Damage(get_task("jpeg"), load_pictures(planes, (10,), _CPU), _PATCH, 0)
+    views = [damage.pairs(_patches([4], [6], 10, turn), None) for turn in range(8)]
+    upright = [pair[0, 0].numpy() for pair in views[0]]
+    for turn, pair in enumerate(views):
+        for plane, straight in zip(pair, upright, strict=True):
+            expected = np.rot90(straight, turn % 4)
+            expected = np.fliplr(expected) if turn >= 4 else expected
+            assert np.array_equal(plane[0, 0].numpy(), expected)
+    assert len({pair[0].numpy().tobytes() for pair in views}) == 8
+
+
+def test_planes_are_those_that_the_benchmark_measures(pictures: Path) -> None:
+    path = pictures / "0.png"
+    image = DatasetImage("0.png", path, None)
+    pixels = np.asarray(Image.open(path))
+    for name in ("sr", "denoise", "jpeg"):
+        task = get_task(name)
+        level = task.levels[0]
+        (plane,) = read_planes([image], task, (2, 3, 4) if name == "sr" else (), (1.0,))
+        measured = prepare(pixels, task, level, np.random.default_rng(0)).clean
+        assert np.array_equal(plane, measured[: plane.shape[0], : plane.shape[1]])
+    sizes = [p.shape for p in read_planes([image], get_task("denoise"), (), (1.0, 0.5))]
+    assert sizes == [(60, 72), (30, 36)]

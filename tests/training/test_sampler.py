@@ -1,0 +1,111 @@
+"""Patches as a pure function of seed and step."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from memnet_cli.errors import DatasetError
+from memnet_cli.training.sampler import Patches, Sampler
+
+_HEIGHTS, _WIDTHS = np.array([48, 60, 36]), np.array([60, 36, 96])
+_RANDOM = Sampler(
+    heights=_HEIGHTS,
+    widths=_WIDTHS,
+    patch=16,
+    stride=0,
+    aligned=True,
+    augment=True,
+    levels=(2, 3, 4),
+    level_range=None,
+    undamaged=0.0,
+    altered=0.25,
+    batch=12,
+    seed=7,
+)
+
+
+def _equal(one: Patches, other: Patches) -> bool:
+    names = [field.name for field in fields(Patches)]
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+
+
+@pytest.mark.parametrize("stride", [0, 7])
+def test_a_step_draws_the_same_patches_whenever_it_is_asked(stride: int) -> None:
+    sampler = replace(_RANDOM, stride=stride)
+    late = sampler.draw(1000)
+    for step in range(5):
+        sampler.draw(step)
+    assert _equal(replace(_RANDOM, stride=stride).draw(1000), late)
+    assert not _equal(sampler.draw(1001), late)
+    assert not _equal(replace(sampler, seed=8).draw(1000), late)
+
+
+@pytest.mark.parametrize("stride", [0, 7])
+def test_patches_lie_inside_and_on_the_grid_of_their_scale(stride: int) -> None:
+    sampler = replace(_RANDOM, stride=stride)
+    levels, altered = [], []
+    for step in range(60):
+        drawn = sampler.draw(step)
+        assert (drawn.top >= 0).all() and (drawn.left >= 0).all()
+        assert (drawn.top + 16 <= _HEIGHTS[drawn.picture]).all()
+        assert (drawn.left + 16 <= _WIDTHS[drawn.picture]).all()
+        assert (drawn.top % drawn.level == 0).all() and (drawn.left % drawn.level == 0).all()
+        assert set(drawn.orientation) <= set(range(8))
+        levels += list(drawn.level)
+        altered += list(drawn.altered)
+    counts = np.bincount(levels)[2:]
+    assert counts.min() > 0.85 * counts.max()
+    assert np.mean(altered) == pytest.approx(0.25, abs=0.06)
+
+
+def test_random_positions_reach_every_corner_and_larger_pictures_more_often() -> None:
+    sampler = replace(_RANDOM, levels=(2,))
+    drawn = [sampler.draw(step) for step in range(300)]
+    picture = np.concatenate([patches.picture for patches in drawn])
+    top = np.concatenate([patches.top for patches in drawn])
+    for index, height in enumerate(_HEIGHTS):
+        inside = top[picture == index]
+        assert (inside.min(), inside.max()) == (0, height - 16)
+    shares = np.bincount(picture) / len(picture)
+    areas = _HEIGHTS * _WIDTHS
+    assert shares == pytest.approx(areas / areas.sum(), abs=0.03)
+
+
+def test_an_epoch_takes_every_patch_in_every_way_once() -> None:
+    sampler = replace(_RANDOM, stride=20, levels=(2, 4), aligned=False, batch=24)
+    # (48-16)//20+1 = 2 rows by 3 columns, 3 by 2, 2 by 5: 22 patches, 8 ways, 2 levels
+    assert sampler.epoch_samples == 22 * 8 * 2
+    steps = 2 * sampler.epoch_samples // 24 + 1
+    drawn = [sampler.draw(step) for step in range(steps)]
+    rows = np.concatenate(
+        [np.stack([d.picture, d.top, d.left, d.orientation, d.level], axis=1) for d in drawn]
+    )
+    first, second = rows[:352], rows[352:704]
+    assert len(np.unique(first, axis=0)) == len(np.unique(second, axis=0)) == 352
+    assert not np.array_equal(first, second)
+    assert set(first[:, 1]) == {0, 20, 40}
+
+
+def test_noise_levels_come_from_the_whole_range_and_some_patches_stay_clean() -> None:
+    sampler = replace(
+        _RANDOM, aligned=False, levels=(), level_range=(5, 75), undamaged=0.1, altered=0.0
+    )
+    levels = np.concatenate([sampler.draw(step).level for step in range(400)])
+    assert np.mean(levels == 0) == pytest.approx(0.1, abs=0.02)
+    noisy = levels[levels > 0]
+    assert (noisy.min(), noisy.max()) == (5, 75)
+    assert noisy.mean() == pytest.approx(40, abs=1.5)
+
+
+def test_parts_of_a_step_make_up_the_step() -> None:
+    drawn = _RANDOM.draw(3)
+    parts = [drawn.part(slice(start, start + 4)) for start in (0, 4, 8)]
+    assert np.array_equal(np.concatenate([part.top for part in parts]), drawn.top)
+
+
+def test_pictures_smaller_than_a_patch_are_refused() -> None:
+    with pytest.raises(DatasetError, match="No training picture is as large as a patch of 16x16"):
+        replace(_RANDOM, heights=np.array([], np.int64), widths=np.array([], np.int64))
