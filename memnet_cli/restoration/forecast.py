@@ -12,6 +12,7 @@ from memnet_cli.errors import ImageError
 from memnet_cli.imaging.images import picture_size
 from memnet_cli.restoration.folder import Settings
 from memnet_cli.restoration.jobs import Job
+from memnet_cli.restoration.memory import overhead
 from memnet_cli.restoration.restorer import Restorer
 
 _TRIAL_SIDE = 96
@@ -141,7 +142,7 @@ def _plan(job: Job, settings: Settings, restorer: Restorer, speed: float) -> Pla
         "restore",
         size=(width, height),
         tile=None if whole else side,
-        memory=round(seen * engine.bytes_per_pixel),
+        memory=round(seen * engine.bytes_per_pixel * overhead(engine.runtime.device)),
         seconds=covered * planes * speed * (8 if engine.tta else 1),
         disk=width * height * size.channels * size.bit_depth // 8,
     )
