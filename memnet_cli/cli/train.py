@@ -118,6 +118,7 @@ def train(
     )
     from memnet_cli.training.recipe import load_recipe
     from memnet_cli.training.records import check_folder, stored_identity
+    from memnet_cli.training.tensorboard import check_tensorboard
 
     stored = stored_identity(folder)
     if resume and task is None:
@@ -148,6 +149,8 @@ def train(
             resume=resume,
         )
     check_folder(config)
+    if tensorboard:
+        check_tensorboard()
     _train(config, started, quiet)
 
 

@@ -41,8 +41,9 @@ from memnet_cli.training.optimizers import clip_gradients, set_rates
 from memnet_cli.training.records import RunFolder, claim_folder, keep_until
 from memnet_cli.training.schedule import lr_factor
 from memnet_cli.training.session import Session, prepare_session
-from memnet_cli.training.state import load_newest
+from memnet_cli.training.state import Checkpoint, load_newest
 from memnet_cli.training.stopping import stop_requests
+from memnet_cli.training.tensorboard import with_board
 from memnet_cli.training.throughput import Meter, wait_for_device
 from memnet_cli.training.trainee import Trainee, grow_if_due, new_trainee, resumed_trainee
 
@@ -106,8 +107,11 @@ def train(
     with stop_requests() as stop, joined(world, runtime.device):
         folder = claim_folder(config) if world.leads else RunFolder(config.out)
         wait_for_all(world)
+        found = load_newest(folder.checkpoints) if config.resume else None
+        if machine.tensorboard and world.leads:
+            say = with_board(say, folder.path / "tensorboard", found[0].step if found else 0)
         session = prepare_session(config, data, world, runtime, folder, clock, stop, say)
-        trainee = _start_or_resume(session)
+        trainee = _start_or_resume(session, found)
         try:
             return _run(session, trainee)
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
@@ -119,10 +123,11 @@ def train(
             ) from None
 
 
-def _start_or_resume(session: Session) -> Trainee:
+def _start_or_resume(
+    session: Session, found: tuple[Checkpoint, tuple[Path, ...]] | None
+) -> Trainee:
     """Return the state that the newest sound checkpoint holds, or that of a new run."""
     config, world, runtime = session.config, session.world, session.runtime
-    found = load_newest(session.folder.checkpoints) if config.resume else None
     _refuse_different_steps(world, 0 if found is None else found[0].step)
     if found is None:
         if config.resume:
