@@ -26,8 +26,8 @@ class Line:
     points: Sequence[tuple[float, float]]
 
 
-def draw_curves(folder: RunFolder) -> bool:
-    """Write curves.png from metrics.jsonl; False if there is not enough to draw.
+def draw_curves(folder: RunFolder) -> None:
+    """Write curves.png from metrics.jsonl, if there are two points to draw a line through.
 
     Raises:
         OSError: if it cannot be written.
@@ -36,7 +36,7 @@ def draw_curves(folder: RunFolder) -> bool:
     steps = [entry for entry in entries if entry["kind"] == "train"]
     measured = [entry for entry in entries if entry["kind"] == "validation"]
     if len(steps) < 2:
-        return False
+        return
     levels = sorted({int(level) for entry in measured for level in entry["scores"]})
     scores = [
         Line(
@@ -58,7 +58,6 @@ def draw_curves(folder: RunFolder) -> bool:
     buffer = io.BytesIO()
     canvas.save(buffer, "PNG")
     write_atomically(folder.path / "curves.png", buffer.getvalue())
-    return True
 
 
 def entry_set(measured: Sequence[dict[str, object]]) -> str:

@@ -7,6 +7,7 @@ import math
 import time
 
 import torch
+from torch import nn
 
 from memnet_cli.checkpoints import WeightsInfo, save_weights
 from memnet_cli.errors import TrainingError
@@ -37,7 +38,8 @@ def report(session: Session, trainee: Trainee, meter: Meter) -> None:
     loss = meter.mean_loss()
     if not (math.isfinite(loss) and _finite(trainee)):
         raise TrainingError(
-            f"Training broke down after step {trainee.step} (loss {loss:g}, weights not finite): "
+            f"Training broke down by step {trainee.step} (loss {loss:g}; loss or weights are no "
+            "numbers any more): "
             "the last checkpoint is intact; try a lower --set lr=... or a tighter --set clip=..."
         )
     clock, seconds = session.clock, max(meter.seconds, 1e-9)
@@ -63,9 +65,8 @@ def report(session: Session, trainee: Trainee, meter: Meter) -> None:
 
 
 def _finite(trainee: Trainee) -> bool:
-    """Say whether all weights are numbers; looks at a sum, which one that is not spoils."""
-    norms = torch._foreach_norm(list(trainee.model.parameters()))
-    return bool(torch.isfinite(torch.stack(norms).sum()))
+    """Say whether all weights are numbers; one that is not spoils their norm."""
+    return bool(torch.isfinite(nn.utils.get_total_norm(trainee.model.parameters())))
 
 
 def described(session: Session, trainee: Trainee, scores: dict[int, LevelScores]) -> WeightsInfo:
@@ -180,6 +181,8 @@ def finish(session: Session, trainee: Trainee) -> dict[int, LevelScores]:
     scores = measure_and_keep(session, trainee)
     if session.world.leads:
         keep_weights(session, trainee, "last", scores)
-        if not draw_curves(session.folder):
-            session.tell(Note("There are no curves yet: too few steps."))
+        try:
+            draw_curves(session.folder)
+        except OSError as error:
+            session.tell(Note(f"Cannot write curves.png: {error.strerror}."))
     return scores

@@ -56,6 +56,8 @@ def _statistics_kept(block: nn.Module, sync_bn: bool) -> Iterator[None]:
             stack.enter_context(SynchronisedBatchNorm())
         for norm in norms:
             norm.momentum = 0.0
-        yield
-    for norm, momentum in zip(norms, usual, strict=True):
-        norm.momentum = momentum
+        try:
+            yield  # torch leaves with an exception once it has what it needs
+        finally:
+            for norm, momentum in zip(norms, usual, strict=True):
+                norm.momentum = momentum

@@ -15,16 +15,13 @@ from memnet_cli.training.data import Validation
 from memnet_cli.training.stopping import StopRequest
 
 _TRIAL_SIDE = 128
-#: 64 float32 maps of this side are just under 32 MB. Linux maps larger buffers anew each time,
-#: which takes as long as the convolutions: measured 160 instead of 86 s a megapixel.
-_CPU_TILE = 352
 
 
 def _engine(model: RestorationModel, runtime: Runtime) -> Engine:
     return Engine(
         model=model.eval(),
         runtime=runtime,
-        tile=_CPU_TILE if runtime.device.type == "cpu" else "auto",
+        tile="auto",
         overlap=model.halo,
         tta=False,
         exit_block=None,
