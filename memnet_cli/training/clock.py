@@ -17,19 +17,23 @@ class Clock:
 
     Attributes:
         started: when this session began, by ``time.monotonic``.
-        earlier: seconds of the sessions before.
         budget: seconds in all; None where steps or epochs are counted.
-        measuring: what one measurement of the last network is expected to take.
-        step: what one step takes, of late.
+        earlier: seconds of the sessions before.
         began_at: progress when this session began.
+        step: what one step takes, of late.
+        measuring: what one measurement of the last network was expected to take.
+        pace: seconds of a step per multiply-add, of late; the machine may become slower.
+        pace_then: the same when the measurement was predicted.
     """
 
     started: float
-    earlier: float
     budget: float | None
-    measuring: float = 0.0
-    step: float = 0.0
+    earlier: float = 0.0
     began_at: float = 0.0
+    step: float = 0.0
+    measuring: float = 0.0
+    pace: float = 0.0
+    pace_then: float = 0.0
 
     def session(self) -> float:
         """Return the seconds since this session began."""
@@ -43,16 +47,32 @@ class Clock:
         """Return the seconds of all sessions."""
         return self.earlier + self.session()
 
+    def note_step(self, seconds: float, multiply_adds: float) -> None:
+        """Take note of what a step takes, with so many multiply-adds a pixel."""
+        self.step, self.pace = seconds, seconds / multiply_adds
+        self.pace_then = self.pace_then or self.pace
+
     def expect_measuring(self, seconds: float) -> None:
-        """Take note of what the last measurement is expected to take."""
-        self.measuring = seconds * _CAUTION
+        """Take note of what the last measurement would take at the pace of now."""
+        self.measuring, self.pace_then = seconds * _CAUTION, self.pace
+
+    def closing(self) -> float:
+        """Return the seconds to be kept for the last measurement, at the pace of now."""
+        slower = max(1.0, self.pace / self.pace_then) if self.pace_then else 1.0
+        return self.measuring * slower + _CLOSING_SECONDS
 
     def progress(self) -> float:
         """Return the share of the time for training that is used, 1 once no step fits any more."""
         assert self.budget is not None
-        training = self.budget - self.measuring - _CLOSING_SECONDS
+        training = self.budget - self.closing()
         used = self.elapsed()
         return 1.0 if used + self.step > training else used / training
+
+    def deadline(self) -> float | None:
+        """Return when measuring must end, by ``time.monotonic``; None without a budget in time."""
+        if self.budget is None:
+            return None
+        return self.started + self.budget - self.earlier - _CLOSING_SECONDS
 
     def seconds_left(self, progress: float) -> float:
         """Predict the rest of the run from the budget, or from the pace of this session."""

@@ -45,11 +45,11 @@ class Validation:
     task: Task
     levels: tuple[int, ...]
 
-    def pixels(self) -> int:
-        """Return how many pixels one measurement restores."""
+    def pixels(self, image: DatasetImage) -> int:
+        """Return how many pixels the measurement of one picture restores, over all levels."""
         shrink = shrink_factor(self.name, self.task)
-        sizes = [picture_size(image.path) for image in self.images]
-        return sum(s.width * s.height for s in sizes) * len(self.levels) // shrink**2
+        size = picture_size(image.path)
+        return size.width * size.height * len(self.levels) // shrink**2
 
 
 @dataclass(frozen=True)

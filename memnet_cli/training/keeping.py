@@ -72,8 +72,10 @@ def _finite(trainee: Trainee) -> bool:
 def described(session: Session, trainee: Trainee, scores: dict[int, LevelScores]) -> WeightsInfo:
     """Return what the weights of now say about themselves."""
     origin = session.data.origin
+    validation = session.data.validation
+    whole = all(len(score.images) == len(validation.images) for score in scores.values())
     measured = {
-        session.data.validation.name: {
+        validation.name: {
             str(level): {"psnr": round(score.psnr, 4), "ssim": round(score.ssim, 6)}
             for level, score in scores.items()
         }
@@ -83,7 +85,7 @@ def described(session: Session, trainee: Trainee, scores: dict[int, LevelScores]
         config=config_to_mapping(trainee.model.config),
         steps=origin.steps + trainee.step,
         pixels_seen=origin.pixels_seen + trainee.pixels,
-        scores=measured if scores else {},
+        scores=measured if scores and whole else {},
     )
 
 
@@ -119,21 +121,29 @@ def keep_weights(
         ) from None
 
 
-def measure_and_keep(session: Session, trainee: Trainee) -> dict[int, LevelScores]:
+def measure_and_keep(
+    session: Session, trainee: Trainee, deadline: float | None = None
+) -> dict[int, LevelScores]:
     """Measure the result of now, and keep it as best.safetensors if it is the best so far.
+
+    Scores of fewer pictures than usual, because of the ``deadline``, are told but not compared.
 
     Returns:
         The scores; none in other processes, without pictures, or if somebody asked to stop.
     """
-    if not session.world.leads or not session.data.validation.images:
+    validation, stop = session.data.validation, session.stop
+    if not session.world.leads or not validation.images or stop.asked():
         return {}
     start = time.monotonic()
-    stop = session.stop
-    scores = measure(session.data.validation, trainee.result, session.runtime, stop)
-    if stop.signal_name:
+    scores = measure(validation, trainee.result, session.runtime, stop, deadline)
+    if stop.asked():
         return {}
     took = time.monotonic() - start
-    best = trainee.best is None or mean_psnr(scores) > trainee.best
+    count = len(scores[validation.levels[0]].images)
+    whole = count == len(validation.images)
+    if not whole:
+        session.tell(Note(f"Time is up: only {count} of {len(validation.images)} are measured."))
+    best = whole and (trainee.best is None or mean_psnr(scores) > trainee.best)
     if best:
         trainee.best = mean_psnr(scores)
         keep_weights(session, trainee, "best", scores)
@@ -142,7 +152,7 @@ def measure_and_keep(session: Session, trainee: Trainee) -> dict[int, LevelScore
         Measured(
             step=trainee.step,
             seconds=session.clock.elapsed(),
-            dataset=session.data.validation.name,
+            dataset=validation.name if whole else f"{validation.name}, first {count}",
             scores={
                 level: {"psnr": score.psnr, "ssim": score.ssim} for level, score in scores.items()
             },
@@ -165,7 +175,8 @@ def forecast_measuring(session: Session, trainee: Trainee) -> None:
     """Expect the last measurement to take what a trial on a small plane says."""
     validation = session.data.validation
     if validation.images and session.world.leads:
-        seconds = seconds_per_pixel(trainee.result, session.runtime) * validation.pixels()
+        pixels = sum(validation.pixels(image) for image in validation.images)
+        seconds = seconds_per_pixel(trainee.result, session.runtime) * pixels
         cost = largest_cost(session, trainee) / trainee.multiply_adds
         scoring = _SCORING_SECONDS * len(validation.images) * len(validation.levels)
         session.clock.expect_measuring(seconds * cost + scoring)
@@ -178,7 +189,7 @@ def finish(session: Session, trainee: Trainee) -> dict[int, LevelScores]:
         steps = range(trainee.step, trainee.step + recipe.recalibrate)
         batches = (session.batch(step, slice(None))[1] for step in steps)
         recalibrate(trainee.result, batches)
-    scores = measure_and_keep(session, trainee)
+    scores = measure_and_keep(session, trainee, session.clock.deadline())
     if session.world.leads:
         keep_weights(session, trainee, "last", scores)
         try:

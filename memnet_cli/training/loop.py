@@ -95,7 +95,7 @@ def train(
         DeviceError: for a device that is not there, more processes than GPUs, or too little
             memory.
     """
-    clock = Clock(started or time.monotonic(), 0.0, config.budget.seconds)
+    clock = Clock(started or time.monotonic(), config.budget.seconds)
     world = world_from_environment()
     if config.recipe.batch % (world.size * config.recipe.accumulate):
         raise UsageError(
@@ -233,13 +233,13 @@ def _report(session: Session, trainee: Trainee, agenda: _Agenda) -> None:
         return
     report(session, trainee, meter)
     if trainee.step > agenda.first_step + 1:
-        session.clock.step = meter.seconds / meter.steps
+        session.clock.note_step(meter.seconds / meter.steps, trainee.multiply_adds)
     agenda.meter, agenda.reported = Meter(), session.clock.elapsed()
 
 
 def _why_leave(session: Session) -> str:
     """Return why this session must end before the budget does, or nothing."""
-    if session.stop.signal_name:
+    if session.stop.asked():
         return f"{session.stop.signal_name} asked it to stop"
     limit = session.config.machine.stop_after
     if limit is not None and session.clock.left_of(limit) <= 0.0:

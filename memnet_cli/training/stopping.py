@@ -16,6 +16,10 @@ class StopRequest:
 
     signal_name: str = ""
 
+    def asked(self) -> bool:
+        """Say whether somebody has asked; may change at any time."""
+        return self.signal_name != ""
+
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:

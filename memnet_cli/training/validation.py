@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -43,27 +45,53 @@ def seconds_per_pixel(model: RestorationModel, runtime: Runtime) -> float:
 
 
 def measure(
-    validation: Validation, model: RestorationModel, runtime: Runtime, stop: StopRequest
+    validation: Validation,
+    model: RestorationModel,
+    runtime: Runtime,
+    stop: StopRequest,
+    deadline: float | None = None,
 ) -> dict[int, LevelScores]:
     """Return the scores at every level; the model is left in its mode.
 
-    Once somebody asks to stop, planes are passed through as they are, so that it ends soon; the
-    scores mean nothing then.
+    Args:
+        validation: pictures and levels.
+        model: on its device.
+        runtime: device and precision.
+        stop: once somebody asks to stop, no further picture is measured.
+        deadline: by ``time.monotonic``; pictures that would not be done by then are left out, the
+            first never is.
     """
     was_training = model.training
     engine = _engine(model, runtime)
 
     def restored(degraded: Plane) -> Plane:
-        return degraded if stop.signal_name else engine.restore([degraded])[0].plane
+        return engine.restore([degraded])[0].plane
 
-    scores = {
-        level: evaluate(
-            restored, validation.images, validation.task, level, dataset=validation.name
+    parts: list[dict[int, LevelScores]] = []
+    start, done = time.monotonic(), 0
+    for image in validation.images:
+        pixels = validation.pixels(image)
+        expected = (time.monotonic() - start) * pixels / done if done else 0.0
+        late = deadline is not None and time.monotonic() + expected > deadline
+        if stop.asked() or (late and parts):
+            break
+        parts.append(
+            {
+                level: evaluate(restored, [image], validation.task, level, dataset=validation.name)
+                for level in validation.levels
+            }
         )
-        for level in validation.levels
-    }
+        done += pixels
     model.train(was_training)
-    return scores
+    if not parts:
+        return {}
+    return {level: _together([part[level] for part in parts]) for level in validation.levels}
+
+
+def _together(parts: Sequence[LevelScores]) -> LevelScores:
+    """Join the scores of single pictures."""
+    images = tuple(image for part in parts for image in part.images)
+    return replace(parts[0], images=images)
 
 
 def mean_psnr(scores: dict[int, LevelScores]) -> float:

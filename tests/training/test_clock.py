@@ -1,0 +1,73 @@
+"""Budgets in time, on a machine whose speed changes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from memnet_cli.models import build_model
+from memnet_cli.restoration.devices import resolve_runtime
+from memnet_cli.training.clock import Clock
+from memnet_cli.training.config import TrainingConfig
+from memnet_cli.training.data import gather_data
+from memnet_cli.training.stopping import StopRequest
+from memnet_cli.training.validation import measure
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return a list whose only element is what the clock shows."""
+    shown = [1000.0]
+    monkeypatch.setattr("memnet_cli.training.clock.time.monotonic", lambda: shown[0])
+    return shown
+
+
+def test_time_for_the_last_measurement_is_kept_back(now: list[float]) -> None:
+    clock = Clock(started=1000.0, budget=100.0)
+    clock.note_step(1.0, 100.0)
+    clock.expect_measuring(20.0)  # 25 with caution, and 2 to close: 73 to train
+    now[0] = 1000.0 + 73 / 2
+    assert clock.progress() == pytest.approx(0.5)
+    now[0] = 1072.5
+    assert clock.progress() == 1.0  # no further step fits
+    assert clock.deadline() == pytest.approx(1098.0)
+
+
+def test_a_machine_that_slows_down_leaves_more_time_for_it(now: list[float]) -> None:
+    clock = Clock(started=1000.0, budget=100.0)
+    clock.note_step(1.0, 100.0)
+    clock.expect_measuring(20.0)
+    clock.note_step(2.0, 100.0)
+    assert clock.closing() == pytest.approx(52.0)
+    clock.note_step(4.0, 400.0)  # a larger network, not a slower machine
+    assert clock.closing() == pytest.approx(27.0)
+    clock.note_step(0.5, 100.0)  # faster: nothing is taken away
+    assert clock.closing() == pytest.approx(27.0)
+
+
+def test_sessions_add_up(now: list[float]) -> None:
+    clock = Clock(started=1000.0, budget=100.0, earlier=40.0)
+    now[0] = 1010.0
+    assert clock.elapsed() == 50.0
+    assert clock.seconds_left(0.5) == 50.0
+    assert clock.deadline() == pytest.approx(1058.0)
+    assert Clock(1000.0, None, began_at=0.2).seconds_left(0.4) == pytest.approx(30.0)
+
+
+def test_measuring_stops_at_its_deadline_but_not_before_the_first_picture(
+    tiny: TrainingConfig, pictures: Path
+) -> None:
+    validation = replace(
+        gather_data(tiny).validation, images=gather_data(tiny).images, levels=(2, 3)
+    )
+    model, runtime = build_model(tiny.model_config), resolve_runtime("cpu", "fp32")
+    late = measure(validation, model, runtime, StopRequest(), deadline=time.monotonic() - 1)
+    assert [len(late[level].images) for level in (2, 3)] == [1, 1]
+    whole = measure(validation, model, runtime, StopRequest(), deadline=time.monotonic() + 60)
+    assert [len(whole[level].images) for level in (2, 3)] == [5, 5]
+    assert whole[2].images[0].psnr == late[2].images[0].psnr
+    assert measure(validation, model, runtime, StopRequest("SIGTERM")) == {}
+    assert model.training
