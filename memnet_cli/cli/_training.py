@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from memnet_cli.cli._console import err, out, print_warning, table
 from memnet_cli.training import events
@@ -26,25 +32,56 @@ def clock_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+@dataclass
+class Dashboard:
+    """The last lines of the terminal: how far, how fast, how good; drawn anew every second.
+
+    Attributes:
+        progress: of the last steps, or None before the first.
+        measured: last scores, or None.
+        best: best scores so far, or None.
+        shown_at: ``time.monotonic`` when the progress came.
+    """
+
+    progress: events.Progress | None = None
+    measured: events.Measured | None = None
+    best: events.Measured | None = None
+    shown_at: float = 0.0
+
+    def __rich__(self) -> Group:
+        """Return the lines, each short enough for 80 columns."""
+        event = self.progress
+        if event is None:
+            return Group(Text("preparing pictures"))
+        since = time.monotonic() - self.shown_at
+        line = Table.grid(padding=(0, 1))
+        line.add_row(
+            ProgressBar(total=1.0, completed=event.progress, width=30),
+            f"{event.progress:.1%}",
+            f"{clock_text(event.seconds + since)} used, "
+            f"{clock_text(max(0.0, event.seconds_left - since))} left",
+        )
+        lines: list[Table | Text] = [line, *(Text(text) for text in progress_lines(event))]
+        if self.measured is not None:
+            lines.append(Text(f"{self.measured.dataset}  {psnr_text(self.measured)}"))
+        if self.best is not None and self.best is not self.measured:
+            lines.append(Text(f"best  {psnr_text(self.best)}  (step {self.best.step})"))
+        return Group(*lines)
+
+
 class TrainingView:
-    """Shows the events of a run on stderr."""
+    """Shows the events of a run on stderr: a dashboard on a terminal, else one line each."""
 
     def __init__(self, budget: Budget, *, quiet: bool) -> None:
         self.quiet = quiet
         self.budget = budget
-        self.live = err.is_terminal and not quiet
-        self.bar = Progress(
-            TextColumn("{task.percentage:5.1f}%"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.description}"),
-            console=err,
-            disable=not self.live,
-            transient=True,
-        )
-        self.task: TaskID | None = None
+        self.dashboard = Dashboard()
+        self.live = Live(self.dashboard, console=err, refresh_per_second=1, transient=True)
+        self.is_live = err.is_terminal and not quiet
 
     def __enter__(self) -> TrainingView:
-        self.bar.start()
+        if self.is_live:
+            self.live.start()
         return self
 
     def __exit__(
@@ -53,7 +90,8 @@ class TrainingView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.bar.stop()
+        if self.is_live:
+            self.live.stop()
 
     def title(self, config: TrainingConfig, data: TrainingData, recipe: str) -> None:
         """Say what is going to be done, with the recipe in full."""
@@ -63,7 +101,8 @@ class TrainingView:
         err.print(f"Training {config.model} for {config.task} into {config.out}, {self.budget}.")
         err.print(
             f"Training pictures: {len(data.images)} from {', '.join(config.data)}; measured on: "
-            f"{len(measured.images)} of {measured.name} at {list(measured.levels)}."
+            f"{len(measured.images)} of {measured.name} at {list(measured.levels)}.",
+            markup=False,
         )
         err.print(recipe.rstrip(), markup=False)
         if not measured.images:
@@ -76,31 +115,39 @@ class TrainingView:
         if self.quiet:
             return
         if isinstance(event, events.Progress):
-            self._progress(event)
+            self.dashboard.progress, self.dashboard.shown_at = event, time.monotonic()
+            if not self.is_live:
+                err.print(progress_text(event))
         elif isinstance(event, events.Measured):
-            err.print(measured_text(event))
+            self.dashboard.measured = event
+            self.dashboard.best = event if event.best else self.dashboard.best
+            err.print(measured_text(event), markup=False)
         elif isinstance(event, events.Note):
             err.print(event.text, markup=False)
 
-    def _progress(self, event: events.Progress) -> None:
-        text = progress_text(event)
-        if not self.live:
-            err.print(f"{event.progress:6.1%} {text}")
-            return
-        if self.task is None:
-            self.task = self.bar.add_task("", total=1.0)
-        self.bar.update(self.task, completed=event.progress, description=text)
+
+def progress_lines(event: events.Progress) -> tuple[str, str]:
+    """Return two lines about the last steps: what was learned, and how fast."""
+    grown = f" R{event.recursions}" if event.recursions else ""
+    return (
+        f"step {event.step}{grown}  loss {event.loss:.5f}  lr {event.lr:.2e}",
+        f"{event.steps_per_second:.2f} steps/s  {event.patches_per_second:.1f} patches/s  "
+        f"{event.pixels_per_second / 1e3:.1f} kpx/s  {event.peak_share:.0%} of peak  "
+        f"data {event.data_share:.1%}",
+    )
 
 
 def progress_text(event: events.Progress) -> str:
     """Return one line about the last steps."""
-    grown = f" R{event.recursions}" if event.recursions else ""
     return (
-        f"step {event.step}{grown}  loss {event.loss:.5f}  lr {event.lr:.2e}  "
-        f"{event.steps_per_second:.2f} steps/s  {event.pixels_per_second / 1e3:.1f} kpx/s  "
-        f"{event.peak_share:.0%} of peak  data {event.data_share:.1%}  "
+        f"{event.progress:6.1%} {'  '.join(progress_lines(event))}  "
         f"{clock_text(event.seconds)} used, {clock_text(event.seconds_left)} left"
     )
+
+
+def psnr_text(event: events.Measured) -> str:
+    """Return the PSNR at every level."""
+    return "  ".join(f"{level}: {score['psnr']:.2f} dB" for level, score in event.scores.items())
 
 
 def measured_text(event: events.Measured) -> str:
