@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,6 +67,11 @@ class TrainingData:
     images: Images
     validation: Validation
     origin: WeightsInfo
+
+    def fingerprint(self) -> str:
+        """Return a digest of the contents of all training pictures, in their order."""
+        hashes = "".join(content_hash(image) for image in self.images)
+        return hashlib.sha256(hashes.encode()).hexdigest()
 
 
 def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> TrainingData:

@@ -97,7 +97,8 @@ def save(session: Session, trainee: Trainee) -> None:
     """
     if not session.world.leads:
         return
-    checkpoint = checkpoint_of(trainee, session.clock.elapsed())
+    fingerprint = session.data.fingerprint()
+    checkpoint = checkpoint_of(trainee, session.clock.elapsed(), fingerprint)
     path = save_checkpoint(session.folder.checkpoints, checkpoint, session.config.machine.keep)
     keep_weights(session, trainee, "last", {})
     session.tell(Saved(trainee.step, path.name))

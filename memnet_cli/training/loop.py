@@ -138,6 +138,11 @@ def _start_or_resume(
         session.tell(Note(f"{path.name} is cut off or changed: going back to the one before."))
         if world.leads:
             path.rename(path.with_suffix(".damaged"))
+    if checkpoint.data != session.data.fingerprint():
+        raise UsageError(
+            f"The training pictures are not those that the run in {config.out} began with: put "
+            f"them back, or start a new run with --init {config.out}/last.safetensors."
+        )
     trainee = resumed_trainee(config, runtime, world, checkpoint)
     if world.leads:
         keep_until(session.folder, trainee.step)

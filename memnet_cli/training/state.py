@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from memnet_cli.errors import TrainingError
 from memnet_cli.files import write_atomically
 
 _NAME = re.compile(r"checkpoint-(\d{9})-([0-9a-f]{16})\.pt")
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Checkpoint:
         optimizers: their states, in order.
         best: best validation score so far, mean PSNR in dB; None before the first.
         generators: states of torch's random number generators: CPU, then every CUDA device.
+        data: fingerprint of the training pictures.
     """
 
     step: int
@@ -51,6 +53,7 @@ class Checkpoint:
     optimizers: tuple[Mapping[str, Any], ...]
     best: float | None
     generators: tuple[torch.Tensor, ...]
+    data: str
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
@@ -122,9 +125,16 @@ def _load(path: Path) -> Checkpoint | None:
         return None
     if match is None or hashlib.sha256(data).hexdigest()[:16] != match[2]:
         return None
-    fields = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    try:
+        fields = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise TrainingError(
+            f"{path} holds more than tensors, numbers and texts: it was not written by memnet."
+        ) from None
     if fields.pop("version") != _VERSION:
-        raise TrainingError(f"{path} was written by another memnet: update memnet.")
+        raise TrainingError(
+            f"{path} was written by another version of memnet: resume the run with that one."
+        )
     return Checkpoint(**fields)
 
 

@@ -202,8 +202,14 @@ def grow_if_due(trainee: Trainee, config: TrainingConfig, runtime: Runtime, worl
     return True
 
 
-def checkpoint_of(trainee: Trainee, seconds: float) -> Checkpoint:
-    """Return everything that the run needs to go on."""
+def checkpoint_of(trainee: Trainee, seconds: float, data: str) -> Checkpoint:
+    """Return everything that the run needs to go on.
+
+    Args:
+        trainee: the run as it is now.
+        seconds: wall time used so far.
+        data: fingerprint of the training pictures.
+    """
     return Checkpoint(
         step=trainee.step,
         seconds=seconds,
@@ -215,6 +221,7 @@ def checkpoint_of(trainee: Trainee, seconds: float) -> Checkpoint:
         optimizers=tuple(_states(trainee.optimizers)),
         best=trainee.best,
         generators=generator_states(),
+        data=data,
     )
 
 

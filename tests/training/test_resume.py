@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,26 @@ def test_a_session_ends_in_time_and_the_next_one_goes_on(tiny: TrainingConfig) -
     assert result.reason == "--stop-after 4 s"
     assert result.seconds < 4.0
     assert checkpoint_of(config).step == result.step > 0
+
+
+def test_time_is_counted_over_all_sessions(tiny: TrainingConfig) -> None:
+    config = replace(tiny, budget=Budget(seconds=7.0))
+    first = run(replace(config, machine=replace(tiny.machine, stop_after=3.0)))
+    assert (first.finished, first.seconds < 3.0) == (False, True)
+    second = run(_resumed(config))
+    assert second.finished and second.scores
+    assert first.seconds < second.seconds < 7.0
+    assert second.step > first.step
+
+
+def test_other_pictures_cannot_take_over_a_run(tiny: TrainingConfig, tmp_path: Path) -> None:
+    folder = tmp_path / "changing"
+    shutil.copytree(tiny.data[0], folder)
+    config = replace(tiny, data=(str(folder),))
+    run(config)
+    shutil.copy(folder / "0.png", folder / "9.png")
+    with pytest.raises(UsageError, match=r"pictures are not those that the run in .* began with"):
+        run(_resumed(config))
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tiny: TrainingConfig) -> None:
