@@ -59,9 +59,10 @@ def test_the_newest_are_kept_and_nothing_half_written(tmp_path: Path) -> None:
 def test_a_changed_file_does_not_verify(tmp_path: Path, change: str) -> None:
     save_checkpoint(tmp_path, _checkpoint(1), keep=2)
     path = save_checkpoint(tmp_path, _checkpoint(2), keep=2)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes({"cut": data[:-1], "flip": data, "empty": b""}[change])
+    data = path.read_bytes()
+    flipped = bytearray(data)
+    flipped[len(data) // 2] ^= 1
+    path.write_bytes({"cut": data[:-1], "flip": bytes(flipped), "empty": b""}[change])
     found = load_newest(tmp_path)
     assert found is not None
     assert (found[0].step, found[1]) == (1, (path,))
