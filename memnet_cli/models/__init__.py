@@ -11,6 +11,7 @@ from memnet_cli.errors import UsageError, did_you_mean
 from memnet_cli.models.configs import (
     MemNetConfig,
     ModelConfig,
+    NLRNConfig,
     PlainConfig,
     REDNetConfig,
 )
@@ -52,6 +53,13 @@ def _build_rednet(config: ModelConfig) -> RestorationModel:
     return REDNet(config)
 
 
+def _build_nlrn(config: ModelConfig) -> RestorationModel:
+    from memnet_cli.models.nlrn import NLRN
+
+    assert isinstance(config, NLRNConfig)
+    return NLRN(config)
+
+
 def _build_plain(config: ModelConfig) -> RestorationModel:
     from memnet_cli.models.plain import PlainNet
 
@@ -64,6 +72,7 @@ MODELS: dict[str, ModelEntry] = {
     for entry in (
         ModelEntry("memnet", "MemNet", MemNetConfig, "Tai et al., ICCV 2017", _build_memnet),
         ModelEntry("rednet", "RED-Net", REDNetConfig, "Mao et al., NIPS 2016", _build_rednet),
+        ModelEntry("nlrn", "NLRN", NLRNConfig, "Liu et al., NeurIPS 2018", _build_nlrn),
         ModelEntry(
             "plain",
             "VDSR, DnCNN",

@@ -8,6 +8,15 @@ from typing import ClassVar
 
 from memnet_cli.errors import UsageError
 
+METRICS = (
+    "embedded_gaussian",
+    "gaussian",
+    "dot_product",
+    "embedded_dot_product",
+    "symmetric_embedded_gaussian",
+    "euclidean",
+)
+
 
 def _check_types(config: object) -> None:
     """Refuse a field whose value is not exactly of the type of its default."""
@@ -87,6 +96,46 @@ class REDNetConfig:
 
 
 @dataclass(frozen=True)
+class NLRNConfig:
+    """NLRN (papers/nlrn.txt) and the variants of its Tables 1 and 2.
+
+    Attributes:
+        steps: T, unrolled recurrent steps.
+        width: feature maps.
+        embedding_width: maps of theta and psi.
+        neighbourhood: q, side of the square that a pixel is compared with; odd.
+        metric: distance metric of Table 1.
+        propagate: add the previous step's logits (correlation propagation).
+        share_weights: one set of convolutions for all steps.
+        nonlocal_every: the non-local module runs in every k-th step; 0 never does (plain RNN).
+    """
+
+    steps: int = 12
+    width: int = 128
+    embedding_width: int = 64
+    neighbourhood: int = 45
+    metric: str = "embedded_gaussian"
+    propagate: bool = True
+    share_weights: bool = True
+    nonlocal_every: int = 1
+
+    model: ClassVar[str] = "nlrn"
+
+    def __post_init__(self) -> None:
+        """Check types and bounds."""
+        _check_types(self)
+        _check_range("steps", self.steps, 1, 64)
+        _check_range("width", self.width, 1, 1024)
+        _check_range("embedding_width", self.embedding_width, 1, 1024)
+        _check_range("neighbourhood", self.neighbourhood, 1, 255)
+        _check_range("nonlocal_every", self.nonlocal_every, 0, 64)
+        if self.neighbourhood % 2 == 0:
+            raise UsageError(f"neighbourhood is {self.neighbourhood}: expected an odd number.")
+        if self.metric not in METRICS:
+            raise UsageError(f"metric is '{self.metric}': expected one of {', '.join(METRICS)}.")
+
+
+@dataclass(frozen=True)
 class PlainConfig:
     """VDSR and DnCNN: a chain of 3x3 convolutions with ReLU between them, around a skip.
 
@@ -111,4 +160,4 @@ class PlainConfig:
         _check_range("width", self.width, 1, 1024)
 
 
-ModelConfig = MemNetConfig | REDNetConfig | PlainConfig
+ModelConfig = MemNetConfig | REDNetConfig | NLRNConfig | PlainConfig

@@ -23,6 +23,7 @@ from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import (
     MemNetConfig,
     ModelConfig,
+    NLRNConfig,
     PlainConfig,
     REDNetConfig,
 )
@@ -30,6 +31,7 @@ from memnet_cli.models.configs import (
 SMALL: dict[str, ModelConfig] = {
     "memnet": MemNetConfig(memory_blocks=2, recursions=2, width=4),
     "rednet": REDNetConfig(depth=20, width=4),
+    "nlrn": NLRNConfig(steps=2, width=4, embedding_width=2, neighbourhood=5),
     "plain": PlainConfig(depth=4, width=4),
 }
 
@@ -183,6 +185,9 @@ def test_a_value_out_of_bounds_is_an_error(name: str, value: int) -> None:
     ("memnet", {"recursions": 0}),
     ("rednet", {"depth": 10**9}),
     ("rednet", {"depth": 21}),
+    ("nlrn", {"steps": 10**9}),
+    ("nlrn", {"neighbourhood": 44}),
+    ("nlrn", {"nonlocal_every": -1}),
     ("plain", {"depth": 1}),
 ])  # fmt: skip
 def test_settings_of_one_architecture_are_bounded(name: str, setting: dict[str, int]) -> None:
