@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
 #: Measuring is slower than the arithmetic says: tiles overlap, pictures are read and scored.
 _CAUTION = 1.25
+#: The pace is the mean of about this many seconds: a short stall of the machine, when something
+#: else needs it, must not move the schedule, which never goes back.
+_PACE_SECONDS = 120.0
+#: Nor may a long one by more than this; where that is too little, fewer pictures are measured.
+_SLOWEST = 2.0
 #: For the last checkpoint and the curves.
 _CLOSING_SECONDS = 2.0
 
@@ -47,9 +53,12 @@ class Clock:
         """Return the seconds of all sessions."""
         return self.earlier + self.session()
 
-    def note_step(self, seconds: float, multiply_adds: float) -> None:
-        """Take note of what a step takes, with so many multiply-adds a pixel."""
-        self.step, self.pace = seconds, seconds / multiply_adds
+    def note_steps(self, count: int, seconds: float, multiply_adds: float) -> None:
+        """Take note of what the last steps took together, with so many multiply-adds a pixel."""
+        self.step = seconds / count
+        pace = self.step / multiply_adds
+        kept = math.exp(-seconds / _PACE_SECONDS) if self.pace else 0.0
+        self.pace = kept * self.pace + (1.0 - kept) * pace
         self.pace_then = self.pace_then or self.pace
 
     def expect_measuring(self, seconds: float) -> None:
@@ -58,8 +67,8 @@ class Clock:
 
     def closing(self) -> float:
         """Return the seconds to be kept for the last measurement, at the pace of now."""
-        slower = max(1.0, self.pace / self.pace_then) if self.pace_then else 1.0
-        return self.measuring * slower + _CLOSING_SECONDS
+        slower = self.pace / self.pace_then if self.pace_then else 1.0
+        return self.measuring * min(max(slower, 1.0), _SLOWEST) + _CLOSING_SECONDS
 
     def progress(self) -> float:
         """Return the share of the time for training that is used, 1 once no step fits any more."""

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from memnet_cli.errors import DeviceError, TrainingError, UsageError
 from memnet_cli.evaluation.benchmark import LevelScores
+from memnet_cli.evaluation.peaks import wait_for_device
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import out_of_memory
 from memnet_cli.training.averaging import update_mean
@@ -44,7 +45,7 @@ from memnet_cli.training.session import Session, prepare_session
 from memnet_cli.training.state import Checkpoint, load_newest
 from memnet_cli.training.stopping import stop_requests
 from memnet_cli.training.tensorboard import with_board
-from memnet_cli.training.throughput import Meter, wait_for_device
+from memnet_cli.training.throughput import Meter
 from memnet_cli.training.trainee import Trainee, grow_if_due, new_trainee, resumed_trainee
 
 _REPORT_SECONDS = 10.0
@@ -238,7 +239,7 @@ def _report(session: Session, trainee: Trainee, agenda: _Agenda) -> None:
         return
     report(session, trainee, meter)
     if trainee.step > agenda.first_step + 1:
-        session.clock.note_step(meter.seconds / meter.steps, trainee.multiply_adds)
+        session.clock.note_steps(meter.steps, meter.seconds, trainee.multiply_adds)
     agenda.meter, agenda.reported = Meter(), session.clock.elapsed()
 
 

@@ -27,7 +27,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_time_for_the_last_measurement_is_kept_back(now: list[float]) -> None:
     clock = Clock(started=1000.0, budget=100.0)
-    clock.note_step(1.0, 100.0)
+    clock.note_steps(1, 1.0, 100.0)
     clock.expect_measuring(20.0)  # 25 with caution, and 2 to close: 73 to train
     now[0] = 1000.0 + 73 / 2
     assert clock.progress() == pytest.approx(0.5)
@@ -37,15 +37,32 @@ def test_time_for_the_last_measurement_is_kept_back(now: list[float]) -> None:
 
 
 def test_a_machine_that_slows_down_leaves_more_time_for_it(now: list[float]) -> None:
-    clock = Clock(started=1000.0, budget=100.0)
-    clock.note_step(1.0, 100.0)
+    clock = Clock(started=1000.0, budget=10000.0)
+    clock.note_steps(10, 10.0, 100.0)
     clock.expect_measuring(20.0)
-    clock.note_step(2.0, 100.0)
-    assert clock.closing() == pytest.approx(52.0)
-    clock.note_step(4.0, 400.0)  # a larger network, not a slower machine
+    for _ in range(100):
+        clock.note_steps(10, 15.0, 100.0)
+    assert clock.closing() == pytest.approx(25.0 * 1.5 + 2.0, rel=1e-3)
+    for _ in range(100):
+        clock.note_steps(10, 60.0, 400.0)  # a larger network, and the pace of before
+    assert clock.closing() == pytest.approx(25.0 * 1.5 + 2.0, rel=1e-3)
+    for _ in range(100):
+        clock.note_steps(10, 5.0, 100.0)  # faster: nothing is taken away
     assert clock.closing() == pytest.approx(27.0)
-    clock.note_step(0.5, 100.0)  # faster: nothing is taken away
-    assert clock.closing() == pytest.approx(27.0)
+
+
+def test_a_stall_of_the_machine_moves_the_schedule_only_a_little(now: list[float]) -> None:
+    clock = Clock(started=1000.0, budget=600.0)
+    clock.note_steps(100, 10.0, 100.0)
+    clock.expect_measuring(100.0)
+    now[0] = 1200.0
+    before = clock.progress()
+    clock.note_steps(2, 10.0, 100.0)  # ten seconds in which everything took fifty times as long
+    assert clock.closing() <= 2.0 + 2 * 125.0
+    clock.note_steps(100, 10.0, 100.0)
+    for _ in range(60):
+        clock.note_steps(100, 10.0, 100.0)
+    assert clock.progress() == pytest.approx(before, abs=0.02)
 
 
 def test_sessions_add_up(now: list[float]) -> None:
