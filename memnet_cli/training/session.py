@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from memnet_cli.evaluation.peaks import measured_conv_peak
 from memnet_cli.restoration.devices import Runtime
 from memnet_cli.training.clock import Clock
 from memnet_cli.training.config import TrainingConfig, task_of
@@ -18,7 +19,6 @@ from memnet_cli.training.pictures import load_pictures, read_planes
 from memnet_cli.training.records import RunFolder, record
 from memnet_cli.training.sampler import Sampler
 from memnet_cli.training.stopping import StopRequest
-from memnet_cli.training.throughput import measured_conv_peak
 
 
 @dataclass(frozen=True)
