@@ -8,6 +8,7 @@ import warnings
 import typer
 
 from memnet_cli.cli._console import print_error
+from memnet_cli.cli.ablate import ablate
 from memnet_cli.cli.benchmark import benchmark
 from memnet_cli.cli.compare import compare
 from memnet_cli.cli.degrade import degrade
@@ -36,6 +37,7 @@ app.command("compare")(compare)
 app.command("models")(models)
 app.command("download-weights")(download_weights)
 app.command("train")(train)
+app.command("ablate")(ablate)
 app.command("export")(export)
 app.command("import-caffe")(import_caffe)
 app.command("import-torch")(import_torch)
