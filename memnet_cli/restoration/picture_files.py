@@ -1,0 +1,202 @@
+"""What is done with one picture of a folder before and after the model: reading and writing."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from memnet_cli.errors import ImageError
+from memnet_cli.imaging.images import (
+    Picture,
+    encode_image,
+    picture_from_array,
+    picture_size,
+    read_image,
+    write_image,
+)
+from memnet_cli.restoration.detect import Diagnosis, diagnose
+from memnet_cli.restoration.jobs import Job
+from memnet_cli.restoration.planes import enlarge
+
+Status = Literal["restored", "unchanged", "skipped", "failed"]
+
+_DIVIDER = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to do with every picture.
+
+    Attributes:
+        task: "sr", "denoise", "jpeg" or "auto".
+        scale: for sr.
+        chroma: for jpeg.
+        quality: of JPEG and WebP outputs, 1 to 100.
+        overwrite: replace outputs that exist.
+        provenance: record in the output how it was made.
+        compare: folder for side-by-side pictures, or None.
+        verify_tiles: measure the difference of tiled against whole.
+    """
+
+    task: str
+    scale: float | None = None
+    chroma: bool = False
+    quality: int = 95
+    overwrite: bool = False
+    provenance: bool = True
+    compare: Path | None = None
+    verify_tiles: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one picture went.
+
+    Attributes:
+        job: what was to be done.
+        status: restored, unchanged (nothing to repair), skipped (output exists) or failed.
+        task: the task that was used, or None.
+        seconds: reading, restoring (its share of the group) and writing.
+        size: (width, height) of the output, or None.
+        bytes: written.
+        notes: what the user should know.
+        error: one sentence, if it failed.
+        tile_difference: with ``verify_tiles``, the largest difference in [0, 1].
+    """
+
+    job: Job
+    status: Status
+    task: str | None = None
+    seconds: float = 0.0
+    size: tuple[int, int] | None = None
+    bytes: int = 0
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+    tile_difference: float | None = None
+
+
+@dataclass(frozen=True)
+class Read:
+    """A picture that was read, and what it needs."""
+
+    job: Job
+    picture: Picture
+    diagnosis: Diagnosis
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What is to be written; ``degraded`` only where it is to be shown beside the result."""
+
+    job: Job
+    result: Picture
+    degraded: Picture | None
+    provenance: Mapping[str, str] | None
+    outcome: Outcome
+
+
+def _is_done(job: Job, settings: Settings) -> bool:
+    try:
+        return job.target is not None and job.target.exists() and not settings.overwrite
+    except OSError:  # a folder that may not be searched, which writing will tell
+        return False
+
+
+def pixels_to_come(job: Job, settings: Settings) -> int:
+    """Return the pixels of the output, 0 where there will be none or the input cannot tell."""
+    try:
+        # nothing but a file can be read twice
+        if job.source is None or not job.source.is_file() or _is_done(job, settings):
+            return 0
+        size = picture_size(job.source)
+    except (ImageError, OSError, MemoryError):
+        return 0
+    return output_pixels(size.height, size.width, settings)
+
+
+def output_pixels(height: int, width: int, settings: Settings) -> int:
+    """Return the pixels that a (height, width) input has once it is restored."""
+    return round(height * width * (settings.scale or 1) ** 2)
+
+
+def read_job(job: Job, settings: Settings) -> Read | Outcome:
+    """Read and diagnose a picture, or tell why there is nothing to restore."""
+    if _is_done(job, settings):
+        return Outcome(job, "skipped", notes=("output exists",))
+    start = time.perf_counter()
+    try:
+        source = io.BytesIO(sys.stdin.buffer.read()) if job.source is None else job.source
+        picture = read_image(source)
+        diagnosis = (
+            diagnose(picture) if settings.task == "auto" else Diagnosis(settings.task, "asked for")
+        )
+    except (ImageError, MemoryError) as error:
+        return Outcome(job, "failed", error=sentence(error, job))
+    return Read(job, picture, diagnosis, time.perf_counter() - start)
+
+
+def sentence(error: BaseException, job: Job) -> str:
+    """Return what to tell of an error."""
+    if isinstance(error, MemoryError):
+        return f"{job.name} does not fit into memory."
+    return str(error)
+
+
+def pixels_to_write(item: Restored | Outcome) -> int:
+    """Return the pixels that wait to be written."""
+    return 0 if isinstance(item, Outcome) else item.result.height * item.result.width
+
+
+def write_result(item: Restored | Outcome, settings: Settings) -> Outcome:
+    """Write what is to be written and complete its outcome."""
+    if isinstance(item, Outcome):
+        return item
+    start = time.perf_counter()
+    try:
+        size = _write(item.job, item.result, settings.quality, item.provenance)
+        if settings.compare is not None and item.degraded is not None:
+            _write_comparison(item.job, item.degraded, item.result, settings.compare)
+    except (ImageError, OSError, MemoryError) as error:
+        return Outcome(item.job, "failed", error=_cannot_write(item.job, error))
+    seconds = item.outcome.seconds + time.perf_counter() - start
+    return replace(item.outcome, seconds=seconds, bytes=size)
+
+
+def _write(job: Job, picture: Picture, quality: int, provenance: Mapping[str, str] | None) -> int:
+    if job.target is None:
+        data = encode_image(picture, job.format, quality=quality, provenance=provenance)
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return len(data)
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    return write_image(
+        picture, job.target, format=job.format, quality=quality, provenance=provenance
+    )
+
+
+def _cannot_write(job: Job, error: ImageError | OSError | MemoryError) -> str:
+    if isinstance(error, OSError):
+        return f"{job.target} cannot be written: {error.strerror or error}."
+    return sentence(error, job)
+
+
+def side_by_side(degraded: Picture, restored: Picture) -> Picture:
+    """Put the degraded picture, enlarged to the same size, left of the restored one."""
+    left = np.clip(enlarge(degraded, (restored.height, restored.width)).pixels, 0.0, 1.0)
+    divider = np.ones((restored.height, _DIVIDER, left.shape[2]), dtype=np.float32)
+    return picture_from_array(np.concatenate([left, divider, restored.pixels], axis=1))
+
+
+def _write_comparison(job: Job, degraded: Picture, restored: Picture, folder: Path) -> None:
+    stem = (job.target or job.relative).stem
+    target = folder / job.relative.with_name(f"{stem}.png")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_image(side_by_side(degraded, restored), target, format="png")
