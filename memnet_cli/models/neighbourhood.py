@@ -1,0 +1,219 @@
+"""Weighted sums over the q x q neighbourhood of every pixel, wrapped around at the borders.
+
+The pixels are worked on in groups: all of a small plane at once, or squares of a large one, each
+with the window of pixels that any of its own can see. Within a group the correlations are one
+matrix product; what a pixel cannot see is masked out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+#: Side of the squares. Measured on two AVX2 cores for q = 45, seconds a step and megapixel: see
+#: docs/nlrn.md.
+BLOCK = 16
+#: Correlations are kept from step to step up to this many bytes; beyond it they are computed
+#: anew from all earlier embeddings, which takes about twice as long and next to no memory.
+STORED_BYTES = 2 << 30
+#: Groups are worked on together up to this many bytes of correlations.
+_CHUNK_BYTES = {"cuda": 512 << 20}
+_CHUNK_BYTES_ELSEWHERE = 16 << 20
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How the pixels of (N, C, H, W) maps are grouped.
+
+    Attributes:
+        height, width: of the maps, pixels.
+        reach: pixels that a neighbourhood extends to each side, (q - 1) / 2.
+        block: side of the squares; 0 for one group of all pixels.
+        multiplicity: (Q, K) float32, how often the k-th key of a group lies in the neighbourhood
+            of its q-th pixel: 0 or 1, or more where a plane smaller than q wraps around more than
+            once. None where all are 1.
+        bias: its logarithm, or None.
+    """
+
+    height: int
+    width: int
+    reach: int
+    block: int
+    multiplicity: Tensor | None
+    bias: Tensor | None
+
+    def queries(self, maps: Tensor) -> Tensor:
+        """Return (groups, Q, C): the pixels of every group."""
+        count, channels = maps.shape[:2]
+        rows = maps.permute(0, 2, 3, 1)
+        if not self.block:
+            return rows.reshape(count, self.height * self.width, channels)
+        rows = _wrapped(rows, 0, _ceiling(self.height, self.block), dim=1)
+        rows = _wrapped(rows, 0, _ceiling(self.width, self.block), dim=2)
+        high, wide = rows.shape[1] // self.block, rows.shape[2] // self.block
+        squares = rows.reshape(count, high, self.block, wide, self.block, channels)
+        return squares.transpose(2, 3).reshape(-1, self.block**2, channels)
+
+    def windows(self, maps: Tensor) -> Tensor:
+        """Return a view (groups..., rows, columns, C): the keys of every group."""
+        rows = maps.permute(0, 2, 3, 1)
+        if not self.block:
+            return rows
+        reach, block = self.reach, self.block
+        side = block + 2 * reach
+        rows = _wrapped(rows, -reach, _ceiling(self.height, block) + reach, dim=1)
+        rows = _wrapped(rows, -reach, _ceiling(self.width, block) + reach, dim=2)
+        return rows.unfold(1, side, block).unfold(2, side, block).permute(0, 1, 2, 4, 5, 3)
+
+    def join(self, groups: Tensor, count: int) -> Tensor:
+        """Put the (groups, Q, C) pixels of ``count`` planes back to (N, C, H, W)."""
+        channels = groups.shape[-1]
+        if not self.block:
+            planes = groups.reshape(count, self.height, self.width, channels)
+            return planes.permute(0, 3, 1, 2)
+        high = _ceiling(self.height, self.block) // self.block
+        squares = groups.reshape(count, high, -1, self.block, self.block, channels)
+        planes = squares.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        return planes[:, : self.height, : self.width].permute(0, 3, 1, 2)
+
+
+def plan_grid(height: int, width: int, size: int, device: torch.device) -> Grid:
+    """Group the pixels of a plane for neighbourhoods of ``size`` x ``size`` pixels."""
+    reach = size // 2
+    if height * width <= (BLOCK + 2 * reach) ** 2:
+        rows, columns = _visits(height, reach, device), _visits(width, reach, device)
+        multiplicity = torch.einsum("ij,kl->ikjl", rows, columns)
+        multiplicity = multiplicity.reshape(height * width, height * width)
+        plain = height == width == size
+        if plain:
+            return Grid(height, width, reach, 0, None, None)
+        return Grid(height, width, reach, 0, multiplicity, multiplicity.log())
+    inner = torch.arange(BLOCK, device=device)
+    outer = torch.arange(-reach, BLOCK + reach, device=device)
+    seen = ((inner[:, None] - outer).abs() <= reach).float()
+    multiplicity = torch.einsum("ij,kl->ikjl", seen, seen).reshape(BLOCK**2, -1)
+    return Grid(height, width, reach, BLOCK, multiplicity, multiplicity.log())
+
+
+def _visits(length: int, reach: int, device: torch.device) -> Tensor:
+    """Return (length, length): how often position j is within reach of i on a circle."""
+    steps = torch.arange(length, device=device)
+    distance = (steps[:, None] - steps) % length
+    low, high = (
+        -((reach + distance) // length),
+        (reach - distance).div(length, rounding_mode="floor"),
+    )
+    return (high - low + 1).clamp(min=0).float()
+
+
+def _ceiling(length: int, block: int) -> int:
+    return math.ceil(length / block) * block
+
+
+def _wrapped(rows: Tensor, first: int, stop: int, dim: int) -> Tensor:
+    """Take positions first, ..., stop - 1 of a dimension that goes round in a circle."""
+    length = rows.shape[dim]
+    if first == 0 and stop == length:
+        return rows
+    index = torch.arange(first, stop, device=rows.device) % length
+    return rows.index_select(dim, index)
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """What a step knows of the correlations of the steps before it (s_corr, eq. 7).
+
+    Attributes:
+        logits: their sum, (groups, Q, K) float32 in chunks of groups; empty where they are
+            computed anew from the embeddings.
+        thetas, psis: the embeddings of all steps so far, (N, L, H, W) each.
+    """
+
+    logits: tuple[Tensor, ...] = ()
+    thetas: tuple[Tensor, ...] = ()
+    psis: tuple[Tensor, ...] = ()
+
+
+def attend(
+    grid: Grid, theta: Tensor, psi: Tensor, values: Tensor, earlier: Correlation, *, softmax: bool
+) -> tuple[Tensor, Correlation]:
+    """Sum the values over every pixel's neighbourhood, weighted by correlation (eq. 6).
+
+    Correlations are theta_i . psi_j plus those of ``earlier``: since these are sums of dot
+    products too, they are the dot product of all embeddings so far, put one after the other.
+
+    Args:
+        grid: the groups.
+        theta: (N, L, H, W) embedding of the pixel.
+        psi: (N, L, H, W) embedding of its neighbours.
+        values: (N, C, H, W).
+        earlier: of the step before; ``Correlation()`` for none. Not to be used again.
+        softmax: weights exp(correlation) that sum to 1; else correlation / q^2.
+
+    Returns:
+        (N, C, H, W) and the correlations up to this step.
+    """
+    thetas, psis = (*earlier.thetas, theta), (*earlier.psis, psi)
+    stored = _fits(grid, theta)
+    now_theta, now_psi = (theta, psi) if stored else (torch.cat(thetas, 1), torch.cat(psis, 1))
+    queries, keys, tokens = grid.queries(now_theta), grid.windows(now_psi), grid.windows(values)
+    sums, logits = [], []
+    for number, part in enumerate(_chunks(queries, keys)):
+        before = earlier.logits[number] if earlier.logits else None
+        bias = grid.bias if softmax else None
+        correlation = _correlation(queries[part], _copied(keys, part), before, bias)
+        weights = torch.softmax(correlation, -1) if softmax else _averaging(correlation, grid)
+        sums.append(torch.bmm(weights.to(values.dtype), _copied(tokens, part)))
+        if stored:
+            logits.append(correlation)
+    kept = Correlation(tuple(logits)) if stored else Correlation((), thetas, psis)
+    return grid.join(torch.cat(sums), theta.shape[0]), kept
+
+
+def _fits(grid: Grid, maps: Tensor) -> bool:
+    pixels = maps.shape[0] * grid.height * grid.width
+    keys = (grid.block + 2 * grid.reach) ** 2 if grid.block else grid.height * grid.width
+    return 4 * pixels * keys <= STORED_BYTES
+
+
+def _chunks(queries: Tensor, keys: Tensor) -> list[slice]:
+    groups, own = queries.shape[:2]
+    others = keys.shape[-3] * keys.shape[-2]
+    limit = _CHUNK_BYTES.get(queries.device.type, _CHUNK_BYTES_ELSEWHERE)
+    size = max(1, limit // (4 * own * others))
+    return [slice(start, min(start + size, groups)) for start in range(0, groups, size)]
+
+
+def _copied(windows: Tensor, part: slice) -> Tensor:
+    """Copy the keys of some groups: (groups, K, C)."""
+    *lead, high, wide, channels = windows.shape
+    if len(lead) == 1:
+        return windows[part].reshape(-1, high * wide, channels)
+    per_plane = lead[1] * lead[2]
+    chosen = [
+        windows[group // per_plane, group % per_plane // lead[2], group % lead[2]]
+        for group in range(part.start, part.stop)
+    ]
+    return torch.stack(chosen).flatten(1, 2)
+
+
+def _correlation(
+    queries: Tensor, keys: Tensor, before: Tensor | None, bias: Tensor | None
+) -> Tensor:
+    """Return (groups, Q, K), float32 at least; the bias goes in once, with the first step."""
+    product = torch.bmm(queries, keys.transpose(1, 2))
+    if product.dtype != torch.float64:
+        product = product.float()
+    if before is not None:
+        return before + product if torch.is_grad_enabled() else before.add_(product)
+    if bias is None:
+        return product
+    return product + bias if torch.is_grad_enabled() else product.add_(bias)
+
+
+def _averaging(correlation: Tensor, grid: Grid) -> Tensor:
+    counted = correlation if grid.multiplicity is None else correlation * grid.multiplicity
+    return counted / (2 * grid.reach + 1) ** 2

@@ -1,0 +1,172 @@
+"""NLRN against a literal transcription of the paper, and what it must cost."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from memnet_cli.errors import UsageError
+from memnet_cli.models import build_model
+from memnet_cli.models import neighbourhood as neighbourhood_module
+from memnet_cli.models.configs import METRICS, MemNetConfig, NLRNConfig
+from memnet_cli.models.cost import conv_weights
+from memnet_cli.models.neighbourhood import BLOCK, plan_grid
+from memnet_cli.models.nlrn import NLRN, PatchAverage
+from memnet_cli.restoration.memory import peak_bytes_per_pixel
+
+from .literal_nlrn import literal_nlrn
+
+SMALL = NLRNConfig(steps=3, width=4, embedding_width=2, neighbourhood=5)
+
+
+def scrambled(config: NLRNConfig) -> NLRN:
+    """Return a network in float64 whose every weight and statistic is random."""
+    model = build_model(config).double().eval()
+    assert isinstance(model, NLRN)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            values = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
+            if name.endswith("running_var"):
+                values = values.abs() + 0.5
+            elif name.endswith("weight") and tensor.ndim == 4:
+                values = values * 0.4
+            tensor.copy_(values)
+    return model
+
+
+def plane(height: int, width: int) -> Tensor:
+    generator = torch.Generator().manual_seed(height * 100 + width)
+    return torch.rand(1, 1, height, width, generator=generator, dtype=torch.float64)
+
+
+def assert_literal(config: NLRNConfig, height: int, width: int) -> None:
+    model = scrambled(config)
+    expected = literal_nlrn(plane(height, width), config, dict(model.state_dict()))
+    with torch.no_grad():
+        result = model(plane(height, width))
+    assert (expected - plane(height, width)).abs().max() > 1e-3  # the network says something
+    torch.testing.assert_close(result, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("propagate", [True, False])
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_is_the_papers(metric: str, propagate: bool) -> None:
+    config = NLRNConfig(3, 4, 2, 5, metric=metric, propagate=propagate)
+    assert_literal(config, 6, 9)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("metric", METRICS)
+def test_large_planes_are_worked_on_in_squares(
+    monkeypatch: pytest.MonkeyPatch, metric: str, stored: bool
+) -> None:
+    config = NLRNConfig(2, 3, 2, 3, metric=metric)
+    if not stored:
+        monkeypatch.setattr(neighbourhood_module, "STORED_BYTES", 0)
+    monkeypatch.setattr(neighbourhood_module, "_CHUNK_BYTES_ELSEWHERE", 1 << 20)
+    height, width = BLOCK + 5, BLOCK + 3
+    assert plan_grid(height, width, 3, torch.device("cpu")).block == BLOCK
+    assert_literal(config, height, width)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (5, 5), (1, 12), (4, 5), (7, 3)])
+@pytest.mark.parametrize("metric", ["embedded_gaussian", "dot_product"])
+def test_planes_smaller_than_the_neighbourhood_go_round(
+    metric: str, height: int, width: int
+) -> None:
+    assert_literal(NLRNConfig(2, 4, 2, 5, metric=metric), height, width)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        NLRNConfig(3, 4, 2, 3, share_weights=False),
+        NLRNConfig(4, 4, 2, 3, nonlocal_every=2),
+        NLRNConfig(4, 4, 2, 3, nonlocal_every=3, propagate=False),
+        NLRNConfig(3, 4, 2, 3, nonlocal_every=0),
+    ],
+)
+def test_the_variants_of_table_2(config: NLRNConfig) -> None:
+    assert_literal(config, 6, 5)
+
+
+@pytest.mark.parametrize("limit", [2 << 30, 0])
+def test_gradients_are_those_of_finite_differences(
+    monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(neighbourhood_module, "STORED_BYTES", limit)
+    model = scrambled(SMALL)
+    assert torch.autograd.gradcheck(model, plane(4, 6).requires_grad_())
+
+
+def test_kept_and_recomputed_correlations_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = scrambled(NLRNConfig(6, 8, 4, 5))
+    degraded = plane(40, 37)
+    with torch.inference_mode():
+        stored = model(degraded)
+        monkeypatch.setattr(neighbourhood_module, "STORED_BYTES", 0)
+        torch.testing.assert_close(model(degraded), stored, rtol=1e-8, atol=1e-8)
+
+
+def test_weights_are_as_many_as_the_paper_says() -> None:
+    weights = conv_weights(build_model(NLRNConfig()))
+    # in and out 2 * 9 * 128, theta and psi 2 * 128 * 64, g 128^2, two of 3x3: 2 * 9 * 128^2
+    assert weights == 2 * 9 * 128 + 2 * 128 * 64 + 128**2 + 2 * 9 * 128**2
+    assert round(weights / 1000) == 330  # Table 3
+    plain = conv_weights(build_model(NLRNConfig(nonlocal_every=0)))
+    assert plain == weights  # "RNN with same parameter no.", Table 2
+
+
+def test_the_non_local_unit_starts_as_the_identity() -> None:
+    torch.manual_seed(0)
+    with_units = build_model(SMALL).double().eval()
+    far = plane(9, 30)
+    far[..., 15:] = 0.0
+    near = far.clone()
+    near[..., 20:] = 1.0  # two convolutions a step reach 2 * 3 + 2 pixels
+    with torch.no_grad():
+        torch.testing.assert_close(with_units(far)[..., :11], with_units(near)[..., :11])
+
+
+def test_recomputing_takes_less_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_model(NLRNConfig(steps=4, width=16, embedding_width=8, neighbourhood=21))
+    stored = peak_bytes_per_pixel(model, torch.float32)
+    monkeypatch.setattr(neighbourhood_module, "STORED_BYTES", 0)
+    monkeypatch.setattr(neighbourhood_module, "_CHUNK_BYTES_ELSEWHERE", 1 << 20)
+    assert peak_bytes_per_pixel(model, torch.float32) < stored / 2
+
+
+def test_one_patch_is_the_network_itself() -> None:
+    model = scrambled(SMALL)
+    with torch.no_grad():
+        assert torch.equal(PatchAverage(model, 3)(plane(5, 5)), model(plane(5, 5)))
+        assert torch.equal(PatchAverage(model, 3)(plane(4, 3)), model(plane(4, 3)))
+
+
+def test_patches_are_averaged_where_they_overlap() -> None:
+    model = scrambled(SMALL)
+    degraded = plane(6, 9)
+    with torch.no_grad():
+        left, right = model(degraded[:, :, :5, :5]), model(degraded[:, :, :5, 3:8])
+        last = model(degraded[:, :, :5, 4:9])
+        low = [model(degraded[:, :, 1:6, start : start + 5]) for start in (0, 3, 4)]
+        result = PatchAverage(model, 3)(degraded)
+    torch.testing.assert_close(result[..., 0, 0], left[..., 0, 0])
+    torch.testing.assert_close(result[..., 0, 3], (left[..., 0, 3] + right[..., 0, 0]) / 2)
+    six = [left[..., 1, 4], right[..., 1, 1], last[..., 1, 0]]
+    six += [low[0][..., 0, 4], low[1][..., 0, 1], low[2][..., 0, 0]]
+    torch.testing.assert_close(result[..., 1, 4], torch.stack(six).mean(0))
+
+
+@pytest.mark.parametrize("stride", [0, 6, -1])
+def test_a_stride_beyond_the_patch_is_an_error(stride: int) -> None:
+    with pytest.raises(UsageError, match=f"--nlrn-stride is {stride}: expected 1 to 5"):
+        PatchAverage(scrambled(SMALL), stride)
+
+
+def test_a_stride_for_another_network_is_an_error() -> None:
+    other = build_model(MemNetConfig(memory_blocks=1, recursions=1, width=4))
+    with pytest.raises(UsageError, match="--nlrn-stride is for NLRN, not for memnet"):
+        PatchAverage(other, 7)
