@@ -13,6 +13,8 @@ _CAUTION = 1.25
 _PACE_SECONDS = 120.0
 #: Nor may a long one by more than this; where that is too little, fewer pictures are measured.
 _SLOWEST = 2.0
+#: And the last measurement may keep back no more of the budget than this.
+_MOST = 0.4
 #: For the last checkpoint and the curves.
 _CLOSING_SECONDS = 2.0
 
@@ -68,7 +70,8 @@ class Clock:
     def closing(self) -> float:
         """Return the seconds to be kept for the last measurement, at the pace of now."""
         slower = self.pace / self.pace_then if self.pace_then else 1.0
-        return self.measuring * min(max(slower, 1.0), _SLOWEST) + _CLOSING_SECONDS
+        needed = self.measuring * min(max(slower, 1.0), _SLOWEST) + _CLOSING_SECONDS
+        return needed if self.budget is None else min(needed, _MOST * self.budget)
 
     def progress(self) -> float:
         """Return the share of the time for training that is used, 1 once no step fits any more."""

@@ -65,6 +65,14 @@ def test_a_stall_of_the_machine_moves_the_schedule_only_a_little(now: list[float
     assert clock.progress() == pytest.approx(before, abs=0.02)
 
 
+def test_measuring_never_takes_the_time_of_training(now: list[float]) -> None:
+    clock = Clock(started=1000.0, budget=100.0)
+    clock.expect_measuring(1000.0)  # a slow machine, or large pictures: fewer will be measured
+    assert clock.closing() == pytest.approx(40.0)
+    now[0] = 1030.0
+    assert clock.progress() == pytest.approx(0.5)
+
+
 def test_sessions_add_up(now: list[float]) -> None:
     clock = Clock(started=1000.0, budget=100.0, earlier=40.0)
     now[0] = 1010.0
