@@ -18,6 +18,7 @@ from memnet_cli.cli.import_caffe import import_caffe
 from memnet_cli.cli.import_torch import import_torch
 from memnet_cli.cli.models import models
 from memnet_cli.cli.restore import restore
+from memnet_cli.cli.speed import speed
 from memnet_cli.cli.train import train
 from memnet_cli.config import __version__
 from memnet_cli.errors import MemnetError
@@ -34,6 +35,7 @@ app.command("restore")(restore)
 app.command("degrade")(degrade)
 app.command("benchmark")(benchmark)
 app.command("compare")(compare)
+app.command("speed")(speed)
 app.command("models")(models)
 app.command("download-weights")(download_weights)
 app.command("train")(train)
