@@ -1,0 +1,353 @@
+"""A folder restored with threads is what it is without them, and nothing that fails hangs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from memnet_cli.errors import ImageError
+from memnet_cli.files import write_atomically
+from memnet_cli.imaging import images
+from memnet_cli.imaging.images import Picture, encode_image, picture_from_array, read_image
+from memnet_cli.restoration import picture_files
+from memnet_cli.restoration.detect import diagnose
+from memnet_cli.restoration.engine import Engine
+from memnet_cli.restoration.folder import (
+    FileThreads,
+    Outcome,
+    Settings,
+    file_threads,
+    restore_folder,
+)
+from memnet_cli.restoration.jobs import Job, Naming, plan_jobs
+from memnet_cli.restoration.restorer import Restoration, Restorer
+
+PATIENCE = 20.0
+Restorers = dict[str, Restorer]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + PATIENCE
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.fixture(scope="module")
+def restorers(tiny_weights: dict[str, Path]) -> Restorers:
+    return {
+        task: Restorer.load(task=task, weights=file, device="cpu", precision="fp32")
+        for task, file in tiny_weights.items()
+    }
+
+
+@pytest.fixture
+def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every picture of 1000 pixels or more a group of its own."""
+    monkeypatch.setattr(Engine, "batch_pixels", 1000)
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, photograph: NDArray[np.uint8]) -> Path:
+    """Make 14 pictures of all kinds, two of them damaged."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    part = photograph[100:148, 100:160]
+    rng = np.random.default_rng(5)
+    noisy = np.clip(part + rng.normal(0, 40, part.shape), 0, 255).astype(np.uint8)
+    for index in range(4):
+        Image.fromarray(noisy[index:, : 60 - index]).save(folder / f"{index}-noisy.png")
+        Image.fromarray(part).save(folder / f"{index}-blocky.jpg", quality=10 + 5 * index)
+    Image.fromarray(noisy[:, :, 1]).save(folder / "grey.png")
+    Image.fromarray(part).save(folder / "fine.png")
+    Image.fromarray(np.dstack([noisy, noisy[:, :, :1]])).save(folder / "alpha.webp", lossless=True)
+    deep = picture_from_array(noisy.astype(np.uint16) * 257)
+    (folder / "deep.tif").write_bytes(encode_image(deep, "tiff"))
+    (folder / "2-damaged.png").write_bytes((folder / "2-noisy.png").read_bytes()[:700])
+    (folder / "no-picture.bmp").write_text("text")
+    return folder
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Make 12 pictures of 40x30 pixels."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in range(12):
+        Image.new("RGB", (40, 30), (index * 20, 90, 120)).save(folder / f"{index:02}.png")
+    return folder
+
+
+def plan(folder: Path) -> tuple[Job, ...]:
+    output = str(folder.parent / "out")
+    return plan_jobs([str(folder)], output, recursive=False, naming=Naming(suffix="_{ext}"))
+
+
+def one_by_one(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) -> bytes | str:
+    """Do what ``restore_folder`` does with one picture, without groups and threads."""
+    assert job.source is not None
+    try:
+        picture = read_image(job.source)
+    except ImageError as error:
+        return str(error)
+    task = diagnose(picture).task if settings.task == "auto" else settings.task
+    if task is None:
+        return encode_image(picture, job.format)
+    options = {"scale": settings.scale, "chroma": settings.chroma}
+    result = restorers[task].restore([picture], **options)[0].picture  # type: ignore[arg-type]
+    provenance = restorers[task].provenance(**options)  # type: ignore[arg-type]
+    return encode_image(result, job.format, provenance=provenance)
+
+
+@pytest.mark.parametrize("threads", [None, FileThreads(3, 3)], ids=["few", "many"])
+@pytest.mark.parametrize(
+    "settings",
+    [Settings("auto"), Settings("sr", scale=2.5), Settings("jpeg", chroma=True)],
+    ids=["auto", "sr", "jpeg"],
+)
+def test_same_bytes_as_one_by_one(
+    mixed: Path, restorers: Restorers, settings: Settings, threads: FileThreads | None
+) -> None:
+    tasks = ("jpeg", "denoise") if settings.task == "auto" else (settings.task,)
+    jobs = plan(mixed)
+    needed = {task: restorers[task] for task in tasks}
+    outcomes = list(restore_folder(jobs, settings, needed, threads=threads))
+    assert sorted(outcome.job.name for outcome in outcomes) == sorted(job.name for job in jobs)
+    for outcome in outcomes:
+        expected = one_by_one(outcome.job, settings, needed)
+        assert outcome.job.target is not None
+        if isinstance(expected, str):
+            assert (outcome.status, outcome.error) == ("failed", expected)
+            assert not outcome.job.target.exists()
+        else:
+            assert outcome.job.target.read_bytes() == expected, outcome.job.name
+            assert outcome.bytes == len(expected)
+    assert sum(outcome.status == "failed" for outcome in outcomes) == 2
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_model_overlaps_with_reading_and_writing(
+    many: Path, restorers: Restorers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = plan(many)
+    begun: list[int] = []
+    was_read = {job.source: threading.Event() for job in jobs}
+    read, restore = images.read_image, Restorer.restore
+
+    def reading(source: Path) -> Picture:
+        picture = read(source)
+        was_read[source].set()
+        return picture
+
+    def restoring(self: Restorer, pictures: Sequence[Picture], **options: object) -> object:
+        index = len(begun)
+        begun.append(index)
+        if index + 1 < len(jobs):
+            assert was_read[jobs[index + 1].source].wait(PATIENCE), "the next was not read"
+        if index > 0:
+            target = jobs[index - 1].target
+            deadline = time.monotonic() + PATIENCE
+            while target is not None and not target.exists():
+                assert time.monotonic() < deadline, "the last was not written"
+                time.sleep(0.002)
+        return restore(self, pictures, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(picture_files, "read_image", reading)
+    monkeypatch.setattr(Restorer, "restore", restoring)
+    # no waiting for writers between the groups
+    monkeypatch.setattr("memnet_cli.restoration.pipeline._WAITED_SHARE", 0.0)
+    outcomes = list(restore_folder(jobs, Settings("denoise"), {"denoise": restorers["denoise"]}))
+    assert [outcome.job for outcome in outcomes] == list(jobs)
+    assert len(begun) == len(jobs)
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_every_picture_damaged(many: Path, restorers: Restorers) -> None:
+    for path in many.iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+    jobs = plan(many)
+    outcomes = list(restore_folder(jobs, Settings("denoise"), {"denoise": restorers["denoise"]}))
+    assert [outcome.job for outcome in outcomes] == list(jobs)
+    for outcome in outcomes:
+        assert outcome.error is not None
+        assert "is damaged or cut short" in outcome.error
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_folder_that_cannot_be_written(many: Path, restorers: Restorers) -> None:
+    (many.parent / "out").write_text("a file where the folder should be")
+    jobs = [replace(job, target=many.parent / "out" / job.relative) for job in plan_in(many)]
+    outcomes = list(restore_folder(jobs, Settings("denoise"), {"denoise": restorers["denoise"]}))
+    assert len(outcomes) == 12
+    for outcome in outcomes:
+        assert outcome.status == "failed"
+        assert str(outcome.error).startswith(f"{outcome.job.target} cannot be written: ")
+
+
+def plan_in(folder: Path) -> list[Job]:
+    return [
+        Job(path, Path(path.name), folder.parent / "out" / path.name, "png")
+        for path in sorted(folder.iterdir())
+    ]
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_full_disk_fails_those_that_it_meets(
+    many: Path, restorers: Restorers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = write_atomically
+
+    def writing(path: Path, data: bytes) -> None:
+        if path.name >= "07":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, data)
+
+    monkeypatch.setattr(images, "write_atomically", writing)
+    jobs = plan_in(many)
+    outcomes = list(restore_folder(jobs, Settings("denoise"), {"denoise": restorers["denoise"]}))
+    assert [outcome.status for outcome in outcomes] == ["restored"] * 7 + ["failed"] * 5
+    assert outcomes[7].error == f"{jobs[7].target} cannot be written: No space left on device."
+
+
+def whole_outputs(folder: Path) -> int:
+    """Return how many outputs there are, each checked to be whole, with nothing beside them."""
+    out = folder.parent / "out"
+    for path in out.iterdir():
+        assert path.suffix == ".png"
+        assert not path.name.startswith(".")
+        assert np.asarray(Image.open(path)).shape == (30, 40, 3)
+    return len(list(out.iterdir()))
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_stop_after_the_first(many: Path, restorers: Restorers) -> None:
+    needed = {"denoise": restorers["denoise"]}
+    with closing(restore_folder(plan_in(many), Settings("denoise"), needed)) as outcomes:
+        first = next(outcomes)
+    assert first.job.target is not None
+    assert first.job.target.exists()
+    assert 1 <= whole_outputs(many) < 12
+    rest = list(restore_folder(plan_in(many), Settings("denoise"), needed))
+    assert {outcome.status for outcome in rest} == {"skipped", "restored"}
+    assert whole_outputs(many) == 12
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_consumer_that_fails(many: Path, restorers: Restorers) -> None:
+    def consume() -> None:
+        for outcome in restore_folder(
+            plan_in(many), Settings("denoise"), {"denoise": restorers["denoise"]}
+        ):
+            raise RuntimeError(outcome.status)
+
+    with pytest.raises(RuntimeError, match="restored"):
+        consume()
+    assert 1 <= whole_outputs(many) < 12
+
+
+@pytest.mark.usefixtures("small_groups")
+@pytest.mark.parametrize("moment", ["in the model", "while a picture is read"])
+def test_ctrl_c(
+    many: Path, restorers: Restorers, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    read, restore = images.read_image, Restorer.restore
+    released = threading.Event()
+
+    def reading(source: Path) -> Picture:
+        if source.name == "04.png":
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            released.wait(0.2)
+        return read(source)
+
+    def restoring(self: Restorer, pictures: Sequence[Picture], **options: object) -> object:
+        if len(told) == 4:
+            signal.raise_signal(signal.SIGINT)
+        return restore(self, pictures, **options)  # type: ignore[arg-type]
+
+    if moment == "in the model":
+        monkeypatch.setattr(Restorer, "restore", restoring)
+        monkeypatch.setattr("memnet_cli.restoration.pipeline._WAITED_SHARE", 1000.0)
+    else:
+        monkeypatch.setattr(picture_files, "read_image", reading)
+    told: list[Outcome] = []
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        for outcome in restore_folder(
+            plan_in(many), Settings("denoise"), {"denoise": restorers["denoise"]}
+        ):
+            told.append(outcome)
+    assert time.perf_counter() - start < PATIENCE / 2
+    out = many.parent / "out"
+    assert not out.exists() or len(told) <= whole_outputs(many) < 12
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_failure_of_the_program_is_raised(
+    many: Path, restorers: Restorers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def restoring(
+        self: Restorer, pictures: Sequence[Picture], **options: object
+    ) -> list[Restoration]:
+        raise RuntimeError("a mistake in the model")
+
+    monkeypatch.setattr(Restorer, "restore", restoring)
+    with pytest.raises(RuntimeError, match="a mistake in the model"):
+        list(restore_folder(plan_in(many), Settings("denoise"), restorers))
+
+
+def test_a_picture_that_spoils_its_group_fails_alone(
+    many: Path, restorers: Restorers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (37, 30), "white").save(many / "05.png")
+    restore = Restorer.restore
+
+    def restoring(self: Restorer, pictures: Sequence[Picture], **options: object) -> object:
+        if any(picture.width == 37 for picture in pictures):
+            raise ImageError("The restored picture is not finite.")
+        return restore(self, pictures, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Restorer, "restore", restoring)
+    needed = {"denoise": restorers["denoise"]}
+    outcomes = list(restore_folder(plan_in(many), Settings("denoise"), needed))
+    failed = [outcome for outcome in outcomes if outcome.status != "restored"]
+    assert len(outcomes) == 12
+    assert [(item.job.relative.name, item.error) for item in failed] == [
+        ("05.png", "The restored picture is not finite.")
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_named_pipe_is_read_once(many: Path, restorers: Restorers) -> None:
+    pipe = many.parent / "pipe"
+    os.mkfifo(pipe)
+    data = (many / "03.png").read_bytes()
+    feeder = threading.Thread(target=lambda: pipe.write_bytes(data))
+    feeder.start()
+    job = Job(pipe, Path("pipe.png"), many.parent / "pipe.png", "png")
+    needed = {"denoise": restorers["denoise"]}
+    (outcome,) = restore_folder([job], Settings("denoise"), needed)
+    feeder.join()
+    assert (outcome.status, outcome.size) == ("restored", (40, 30))
+
+
+def test_threads_for_files() -> None:
+    assert file_threads("cpu", 2) == FileThreads(1, 1)
+    assert file_threads("cpu", 64) == FileThreads(2, 2)
+    assert file_threads("cuda", 16) == FileThreads(4, 8)
+    assert file_threads("mps", 8) == FileThreads(2, 4)
+    assert file_threads("cuda", None) == FileThreads(1, 1)
