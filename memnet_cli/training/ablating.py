@@ -64,18 +64,22 @@ def write_text(path: Path, text: str) -> None:
         ) from None
 
 
-def read_score(run: PlannedRun, data: TrainingData) -> RunScore | None:
-    """Return the score of a run that finished on the same pictures, or None."""
+def read_score(run: PlannedRun, pictures: Mapping[str, str]) -> RunScore | None:
+    """Return the score of a finished run, or None.
+
+    Raises:
+        UsageError: if it saw other pictures, by :func:`fingerprints`, or cannot be understood.
+    """
     try:
         document = json.loads(run.result.read_text("utf-8"))
-        if document["pictures"] != _fingerprints(data):
+        if document["pictures"] != pictures:
             raise UsageError(
                 f"{run.result} was measured with other pictures: put them back, or give another "
                 "--out."
             )
         score: dict[str, Any] = document["score"]
         return RunScore(**{**score, "variant": run.variant})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(
@@ -83,7 +87,8 @@ def read_score(run: PlannedRun, data: TrainingData) -> RunScore | None:
         ) from None
 
 
-def _fingerprints(data: TrainingData) -> dict[str, str]:
+def fingerprints(data: TrainingData) -> dict[str, str]:
+    """Return digests of the pictures that are trained and measured on."""
     measured = replace(data, images=data.validation.images)
     return {"training": data.fingerprint(), "measured": measured.fingerprint()}
 
@@ -93,7 +98,6 @@ def do_run(run: PlannedRun, data: TrainingData, level: int, say: Say) -> RunScor
 
     Raises:
         MemnetError: as ``memnet train`` does.
-        UsageError: if there was nothing to measure on.
     """
     from memnet_cli.training.loop import train
 
@@ -118,7 +122,7 @@ def do_run(run: PlannedRun, data: TrainingData, level: int, say: Say) -> RunScor
         pixels=result.pixels,
         seconds=result.seconds,
     )
-    document = {"memnet": __version__, "pictures": _fingerprints(data), "score": score.__dict__}
+    document = {"memnet": __version__, "pictures": fingerprints(data), "score": score.__dict__}
     write_text(run.result, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     return score
 
@@ -148,7 +152,7 @@ def do_runs(
     say: Say,
     keep: Callable[[tuple[RunScore, ...]], None],
 ) -> bool:
-    """Do all runs that are not done yet; ``keep`` gets all scores so far, at first none.
+    """Do all runs that are not done yet; ``keep`` gets all scores so far.
 
     Returns:
         Whether all are done; else somebody asked to stop.
@@ -157,16 +161,17 @@ def do_runs(
         UsageError: if a finished run saw other pictures.
         DatasetError: for no pictures.
     """
-    scores: tuple[RunScore, ...] = ()
-    gathered = [gather_data(runs[0].config)]
-    keep(scores)  # so that a folder that cannot be written is known before hours of training
+    data = gather_data(runs[0].config)
+    pictures = fingerprints(data)
+    found = {run.result: score for run in runs if (score := read_score(run, pictures)) is not None}
+    keep(tuple(found.values()))  # a folder that cannot be written is known before any training
     for place, run in enumerate(runs, 1):
-        data = gathered.pop() if gathered else gather_data(run.config)
-        score = read_score(run, data)
-        announce(place, run, score)
-        score = score or do_run(run, data, level, say)
+        announce(place, run, found.get(run.result))
+        if run.result in found:
+            continue
+        score = do_run(run, gather_data(run.config), level, say)
         if score is None:
             return False
-        scores = (*scores, score)
-        keep(scores)
+        found[run.result] = score
+        keep(tuple(found.values()))
     return True

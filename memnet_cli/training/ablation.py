@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -110,7 +110,9 @@ class Ablation:
             raise UsageError(f"level is {self.level}: expected one of levels {list(self.levels)}.")
         known = {entry.name for entry in dataclasses.fields(get_model(self.model).config)}
         if len(self.variants) < 2:
-            raise UsageError(f"There are {len(self.variants)} variants: expected 2 or more.")
+            raise UsageError(
+                f"There are too few variants: {len(self.variants)}, expected 2 or more."
+            )
         folders: dict[str, str] = {}
         for variant in self.variants:
             if not variant.folder:
@@ -184,6 +186,8 @@ def _read(name: str) -> tuple[Mapping[str, object], str]:
 def _ablation(document: Mapping[str, object], name: str) -> Ablation:
     rest = dict(document)
     tables = rest.pop("variants", None)
+    known = [one.name for one in dataclasses.fields(Ablation) if one.name != "name"]
+    _refuse_unknown(rest, known, "An ablation")
     if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
         raise UsageError("There are no variants: expected [[variants]] tables.")
     values = _fields(Ablation, rest, "An ablation", left_out=("name", "variants"))
@@ -204,17 +208,21 @@ def _fields(
 ) -> dict[str, Any]:
     """Return the values of a dataclass's fields, each of the type that is written there."""
     fields = {one.name: one for one in dataclasses.fields(kind) if one.name not in left_out}
-    for key in values:
-        if key not in fields:
-            raise UsageError(
-                f"{what} has no key '{key}'.{did_you_mean(key, fields)} "
-                f"Known keys: {', '.join(fields)}."
-            )
+    _refuse_unknown(values, fields, what)
     for one in fields.values():
         needed = one.default is one.default_factory is dataclasses.MISSING
         if needed and one.name not in values:
             raise UsageError(f"{what} needs the key '{one.name}'.")
     return {key: _convert(key, value, str(fields[key].type)) for key, value in values.items()}
+
+
+def _refuse_unknown(values: Mapping[str, object], known: Collection[str], what: str) -> None:
+    for key in values:
+        if key not in known:
+            raise UsageError(
+                f"{what} has no key '{key}'.{did_you_mean(key, known)} "
+                f"Known keys: {', '.join(known)}."
+            )
 
 
 def _convert(key: str, value: object, wanted: str) -> object:

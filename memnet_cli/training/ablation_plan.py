@@ -106,7 +106,7 @@ def plan_runs(ablation: Ablation, request: AblationRequest) -> tuple[PlannedRun,
 
     Raises:
         UsageError: for settings that the recipe, the model or the task does not have, overrides
-            of what the variants differ in, or a run folder that holds another run.
+            of what the variants differ in, or a folder that holds another ablation or run.
     """
     for text in request.settings:
         key = text.partition("=")[0].strip()
@@ -120,6 +120,7 @@ def plan_runs(ablation: Ablation, request: AblationRequest) -> tuple[PlannedRun,
         for seed in request.seeds
         for variant in ablation.variants
     )
+    _refuse_other_ablation(ablation, request.out)
     for run in runs:
         _refuse_other_run(run.config)
     return runs
@@ -175,6 +176,15 @@ def _overrides(settings: Mapping[str, object], at: str = "") -> list[str]:
         else:
             found.append(f"{at}{key}={json.dumps(value)}")
     return found
+
+
+def _refuse_other_ablation(ablation: Ablation, out: Path) -> None:
+    try:
+        name = json.loads((out / "ablation.json").read_text("utf-8"))["ablation"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # nothing there that could be lost
+    if name != ablation.name:
+        raise UsageError(f"{out} holds the ablation {name}: give another --out.")
 
 
 def _refuse_other_run(config: TrainingConfig) -> None:
