@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from memnet_cli.errors import UsageError, WeightsError
 from memnet_cli.files import write_atomically
 from memnet_cli.models import build_model, config_from_mapping, config_to_mapping
-from memnet_cli.models.configs import MemNetConfig, ModelConfig, PlainConfig
+from memnet_cli.models.configs import MemNetConfig, ModelConfig, NLRNConfig, PlainConfig
 
 if TYPE_CHECKING:
     from memnet_cli.models.base import RestorationModel
@@ -182,12 +182,15 @@ def read_config(path: Path, info: WeightsInfo) -> ModelConfig:
         raise WeightsError(f"{path} describes a model that cannot be built: {error}") from None
 
 
-def check_purpose(path: Path, task: str, exit_block: int | None = None) -> WeightsInfo:
-    """Check, without torch, that weights are for ``task`` and have the memory block to exit at.
+def check_purpose(
+    path: Path, task: str, exit_block: int | None = None, nlrn_stride: int | None = None
+) -> WeightsInfo:
+    """Check, without torch, that weights are for ``task`` and that the options fit their network.
 
     Raises:
         WeightsError: for a missing, damaged or foreign file, or one trained for another task.
-        UsageError: for an ``exit_block`` that the model does not have.
+        UsageError: for an ``exit_block`` that the model does not have, or an ``nlrn_stride`` for
+            another model or larger than its patches.
     """
     info = read_info(path)
     if info.task not in {"", task}:
@@ -196,6 +199,14 @@ def check_purpose(path: Path, task: str, exit_block: int | None = None) -> Weigh
             f"give weights for {task}, or --task {info.task}."
         )
     config = read_config(path, info)
+    if nlrn_stride is not None:
+        if not isinstance(config, NLRNConfig):
+            raise UsageError(f"--nlrn-stride is for NLRN, and {path.name} holds {info.model}.")
+        if nlrn_stride > config.neighbourhood:
+            raise UsageError(
+                f"--nlrn-stride {nlrn_stride} leaves gaps between patches of "
+                f"{config.neighbourhood} pixels: give at most that."
+            )
     if exit_block is None:
         return info
     if not isinstance(config, MemNetConfig) or not config.multi_supervised:

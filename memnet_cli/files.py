@@ -9,6 +9,14 @@ import shutil
 from pathlib import Path
 
 
+def is_file(path: Path) -> bool:
+    """Say whether there is a file, also for a text that no path can be, such as 300 letters."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the whole new one.
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from memnet_cli.files import write_atomically
+from memnet_cli.files import is_file, write_atomically
 
 
 def _names(folder: Path) -> list[str]:
@@ -110,3 +110,11 @@ def test_a_link_is_replaced_and_what_it_points_to_is_left_alone(tmp_path: Path) 
     assert original.read_bytes() == b"original"
     assert not link.is_symlink()
     assert link.read_bytes() == b"new"
+
+
+def test_a_text_that_no_path_can_be_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    assert is_file(tmp_path / "a")
+    assert not is_file(tmp_path)
+    assert not is_file(Path("x" * 300))
+    assert not is_file(Path("nul\0byte"))

@@ -83,6 +83,10 @@ def restore(
     exit_block: Annotated[
         int | None, typer.Option("--exit-block", help="Stop after memory block m: faster.")
     ] = None,
+    nlrn_stride: Annotated[
+        int | None,
+        typer.Option("--nlrn-stride", help="Average NLRN's patches so far apart: 7 is the paper."),
+    ] = None,
     chroma: Annotated[
         bool, typer.Option("--chroma", help="For --task jpeg: restore the chroma planes too.")
     ] = False,
@@ -124,7 +128,13 @@ def restore(
     if fp32 and precision not in {"auto", "fp32"}:
         raise UsageError(f"--fp32 and --precision {precision} contradict each other: give one.")
     options = RuntimeOptions(
-        device, "fp32" if fp32 else precision, parse_tile(tile), tile_overlap, tta, exit_block
+        device,
+        "fp32" if fp32 else precision,
+        parse_tile(tile),
+        tile_overlap,
+        tta,
+        exit_block,
+        nlrn_stride,
     )
     report = Report(json, quiet, to_stdout=paths[-1] == STREAM)
     if report.json and report.to_stdout:
@@ -140,7 +150,7 @@ def restore(
     jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming)
     files = {name: find_weights(weights, model=model, task=name) for name in tasks}
     for name, file in files.items():
-        check_purpose(file, name, exit_block)
+        check_purpose(file, name, exit_block, nlrn_stride)
 
     from memnet_cli.restoration.folder import Settings
 

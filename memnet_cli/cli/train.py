@@ -11,6 +11,7 @@ import typer
 
 from memnet_cli.cli._training import STOPPED, TrainingView, print_result
 from memnet_cli.errors import UsageError
+from memnet_cli.files import is_file
 
 if TYPE_CHECKING:
     from memnet_cli.training.config import TrainingConfig
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def train(
     task: Annotated[str | None, typer.Option("--task", help="sr, denoise or jpeg.")] = None,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="memnet, rednet or plain.")
+        str, typer.Option("--model", "-m", help="memnet, rednet, nlrn or plain.")
     ] = "memnet",
     data: Annotated[
         list[str] | None,
@@ -159,7 +160,7 @@ def _first_weights(name: str, task: str) -> Path:
     from memnet_cli.stores.weights import find_weights, get_weights
 
     path = Path(name)
-    if path.suffix == ".safetensors" or path.is_file():
+    if path.suffix == ".safetensors" or is_file(path):
         return path
     entry = get_weights(name)
     return find_weights(name, model=entry.model, task=entry.task or task)

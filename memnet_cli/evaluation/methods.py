@@ -21,6 +21,7 @@ from memnet_cli.errors import UsageError, did_you_mean
 from memnet_cli.evaluation.baselines import BASELINES, Baseline
 from memnet_cli.evaluation.benchmark import Method
 from memnet_cli.evaluation.results import MethodCard
+from memnet_cli.files import is_file
 from memnet_cli.models import available_models
 from memnet_cli.stores.weights import find_weights, weights_names
 from memnet_cli.tasks import Task
@@ -37,6 +38,7 @@ _BASELINE_NAMES = {
 }
 _WARM_UP_SIDE = 64
 _SAYS_BLOCK = re.compile(r"(.+)@([1-9]\d?)")
+_SAYS_STRIDE = re.compile(r"(.+):([1-9]\d?)")
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class MethodName:
         base: a baseline, a model, weights by name, or the path of a weights file.
         tta: average over 8 flips and rotations.
         exit_block: stop after this memory block, or None.
+        nlrn_stride: distance of NLRN's patches in the authors' way of testing, or None.
     """
 
     text: str
     base: str
     tta: bool = False
     exit_block: int | None = None
+    nlrn_stride: int | None = None
 
     @property
     def is_file(self) -> bool:
@@ -94,18 +98,23 @@ class LoadedMethod:
 
 
 def parse_method(text: str) -> MethodName:
-    """Parse one ``--model``: a name or file, with "@N" and "+" behind it.
+    """Parse one ``--model``: a name or file, with "@N" or ":N", and "+", behind it.
 
     Raises:
         UsageError: for a name that is none of the known ones, nearest first.
     """
-    if Path(text).is_file():
+    if is_file(Path(text)):
         return MethodName(Path(text).stem, text)
     base, tta = (text[:-1], True) if text.endswith("+") else (text, False)
-    block = _SAYS_BLOCK.fullmatch(base)
-    if block is not None:
-        base = block[1]
-    name = MethodName(text, base, tta, None if block is None else int(block[2]))
+    block, stride = _SAYS_BLOCK.fullmatch(base), _SAYS_STRIDE.fullmatch(base)
+    base = block[1] if block is not None else stride[1] if stride is not None else base
+    name = MethodName(
+        text,
+        base,
+        tta,
+        None if block is None else int(block[2]),
+        None if stride is None else int(stride[2]),
+    )
     if name.is_file:
         return replace(name, text=text.replace(base, Path(base).stem))
     models = (model for model in available_models() if model != "plain")  # rivals, by file only
@@ -115,8 +124,8 @@ def parse_method(text: str) -> MethodName:
             f"There is no method '{base}': expected one of {', '.join(known)}, "
             f"or a .safetensors file.{did_you_mean(base, known)}"
         )
-    if base in BASELINES and (tta or block is not None):
-        raise UsageError(f"'{text}': {base} has no weights, so neither + nor @ goes with it.")
+    if base in BASELINES and text != base:
+        raise UsageError(f"'{text}': {base} has no weights, so neither +, @ nor : goes with it.")
     return name
 
 
@@ -147,7 +156,7 @@ def plan_method(name: MethodName, task: Task) -> PlannedMethod:
         baseline.check_installed()
         return PlannedMethod(name, task, baseline)
     weights = find_weights(None, model=name.base, task=task.name)
-    info = check_purpose(weights, task.name, name.exit_block)
+    info = check_purpose(weights, task.name, name.exit_block, name.nlrn_stride)
     return PlannedMethod(name, task, weights=weights, info=info)
 
 
@@ -212,7 +221,9 @@ def _load_weights(method: PlannedMethod, options: RuntimeOptions) -> LoadedMetho
 
     name, weights = method.name, method.weights
     assert weights is not None
-    chosen = replace(options, tta=name.tta, exit_block=name.exit_block)
+    chosen = replace(
+        options, tta=name.tta, exit_block=name.exit_block, nlrn_stride=name.nlrn_stride
+    )
     restorer: Restorer = Restorer.from_file(weights, method.task, chosen)
     model = restorer.engine.model
     work = multiply_adds_per_pixel(model, name.exit_block) * (8 if name.tta else 1)

@@ -74,11 +74,12 @@ class Restorer:
         tile_overlap: int | None = None,
         tta: bool = False,
         exit_block: int | None = None,
+        nlrn_stride: int | None = None,
     ) -> Restorer:
         """Load weights and put the model on its device.
 
         Args:
-            model: "memnet", "rednet", or the name of weights (see ``memnet models``).
+            model: "memnet", "rednet", "nlrn", or the name of weights (see ``memnet models``).
             task: "sr", "denoise" or "jpeg".
             weights: a name or a file; None takes the default weights of the model for the task.
             device: auto, cpu, cuda, cuda:N or mps.
@@ -87,13 +88,16 @@ class Restorer:
             tile_overlap: context around every tile in pixels; None takes the model's own.
             tta: average over the 8 flips and rotations: slower, a little better.
             exit_block: stop after this memory block (multi-supervised MemNet): faster.
+            nlrn_stride: average NLRN's patches so many pixels apart, as its authors do: slower.
 
         Raises:
             UsageError: for an unknown task, device name, precision or an impossible option.
             WeightsError: for weights that are missing, damaged or made for another task.
             DeviceError: for a device that is not there.
         """
-        options = RuntimeOptions(device, precision, tile, tile_overlap, tta, exit_block)
+        options = RuntimeOptions(
+            device, precision, tile, tile_overlap, tta, exit_block, nlrn_stride
+        )
         chosen = get_task(task)
         path = find_weights(None if weights is None else str(weights), model=model, task=task)
         return cls.from_file(path, chosen, options)
@@ -101,8 +105,12 @@ class Restorer:
     @classmethod
     def from_file(cls, path: Path, task: Task, options: RuntimeOptions) -> Restorer:
         """Load the weights file at ``path`` for ``task``; see :meth:`load` for what is raised."""
-        check_purpose(path, task.name, options.exit_block)
+        check_purpose(path, task.name, options.exit_block, options.nlrn_stride)
         module, info = load_weights(path)
+        if options.nlrn_stride is not None:
+            from memnet_cli.models.nlrn import PatchAverage
+
+            module = PatchAverage(module, options.nlrn_stride)
         runtime = resolve_runtime(options.device, options.precision)
         bytes_per_pixel = peak_bytes_per_pixel(module, runtime.dtype)
         channels_last = torch.channels_last
@@ -208,6 +216,7 @@ class Restorer:
             "chroma": "yes" if chroma else None,
             "tta": "yes" if engine.tta else None,
             "exit-block": engine.exit_block,
+            "nlrn-stride": getattr(engine.model, "stride", None),
             "precision": engine.runtime.precision,
         }
         return {

@@ -19,7 +19,7 @@ from platformdirs import user_cache_path
 
 from memnet_cli.checkpoints import check_purpose, read_info
 from memnet_cli.errors import DownloadError, WeightsError, did_you_mean
-from memnet_cli.files import write_atomically
+from memnet_cli.files import is_file, write_atomically
 from memnet_cli.models import MODELS
 from memnet_cli.stores.downloads import (
     DEFAULT_PATIENCE,
@@ -189,10 +189,7 @@ def find_weights(
 
 
 def _looks_like_file(text: str) -> bool:
-    try:
-        return text.endswith(".safetensors") or os.sep in text or Path(text).is_file()
-    except OSError:  # a name that no file can have
-        return False
+    return text.endswith(".safetensors") or os.sep in text or is_file(Path(text))
 
 
 def _default(model: str, task: str) -> WeightsEntry:
