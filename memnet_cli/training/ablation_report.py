@@ -113,7 +113,7 @@ def _against_reference(result: AblationResult) -> list[str]:
 def _against_paper(result: AblationResult) -> list[str]:
     source = result.ablation.source or "the file"
     if not result.pairs:
-        return [f"{source} prints no two PSNR that could be compared with this order."]
+        return [f"No two PSNR are printed in {source}, so there is no order to compare with."]
     pairs = result.pairs
     if all(pair.difference.half_width is None for pair in pairs):
         same = sum(pair.difference.mean > 0 for pair in pairs)

@@ -119,7 +119,7 @@ def test_without_published_numbers_nothing_is_compared() -> None:
         ablation, variants=tuple(replace(variant, published=None) for variant in ablation.variants)
     )
     result = _result(_LIKE_PAPER, bare)
-    assert "prints no two PSNR" in _said(result)
+    assert "No two PSNR are printed in" in _said(result)
     assert all(row[5:] == ("–", "–") for row in table_rows(result))
     assert result.pairs == ()
 
