@@ -154,14 +154,14 @@ def _named(pairs: Sequence[Pair]) -> str:
 
 def _absolute(result: AblationResult) -> str:
     ablation = result.ablation
-    pixels = max(row.pixels for row in result.rows)
-    paper = f"the paper's {ablation.paper_budget}" if ablation.paper_budget else "the paper's own"
-    seconds = [row.seconds for row in result.rows if row.seeds]
-    text = (
-        f"Absolute PSNR is not comparable with the paper's: a run saw {pixels:.2g} pixels in "
-        f"{min(seconds):.0f} to {max(seconds):.0f} s, against {paper}; "
-        "differences may grow, vanish or turn with longer training."
-    )
+    ran = [row for row in result.rows if row.seeds]
+    pixels = _range_text([f"{row.pixels:.2g}" for row in sorted(ran, key=lambda r: r.pixels)])
+    seconds = _range_text([f"{row.seconds:.0f}" for row in sorted(ran, key=lambda r: r.seconds)])
+    text = f"A run saw {pixels} pixels in {seconds} s; differences may grow, vanish or turn later."
+    if not ablation.source:
+        return text
+    against = f", which trained for {ablation.paper_budget}" if ablation.paper_budget else ""
+    text += f" Absolute PSNR is not comparable with the paper's{against}."
     if not measured_like_paper(ablation, result.request):
         text += (
             f" Nor was it measured alike: the paper measured {ablation.task} {ablation.level} on "
@@ -170,6 +170,10 @@ def _absolute(result: AblationResult) -> str:
     if result.request.settings:
         text += f" Networks and recipe differ too: {', '.join(result.request.settings)}."
     return text
+
+
+def _range_text(rising: Sequence[str]) -> str:
+    return rising[0] if rising[0] == rising[-1] else f"{rising[0]} to {rising[-1]}"
 
 
 def markdown(result: AblationResult) -> str:
