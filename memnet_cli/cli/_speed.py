@@ -52,7 +52,7 @@ def curve_table(curve: ExitCurve) -> Table:
         "block",
         "PSNR dB",
         "dB lost",
-        "10⁶ multiply-adds a pixel",
+        "million multiply-adds a pixel",
         "seconds",
         "time saved",
         "dB lost per 10 % saved",
@@ -123,7 +123,7 @@ def _memory(report: SpeedReport) -> Table:
     return table("Memory that one untiled plane takes at most", columns, rows)
 
 
-_WHO = "model, task, precision, size"
+_WHO = "candidate"
 
 
 def _who(speed: Speed) -> str:
@@ -132,7 +132,8 @@ def _who(speed: Speed) -> str:
 
 
 def _spread(seconds: Spread) -> str:
-    return f"{seconds.median:.3g} ({seconds.low:.3g}-{seconds.high:.3g})"
+    """Median, and below it the extremes: side by side they would not fit into 80 columns."""
+    return f"{seconds.median:.3g}\n{seconds.low:.3g}-{seconds.high:.3g}"
 
 
 def _number(value: float | None, form: str, factor: float = 1.0) -> str:

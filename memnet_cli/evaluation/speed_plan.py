@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from memnet_cli.checkpoints import read_config
 from memnet_cli.config import check_device_name, check_precision_name
 from memnet_cli.errors import UsageError, WeightsError
+from memnet_cli.evaluation.baselines import BASELINES
 from memnet_cli.evaluation.methods import PlannedMethod, parse_method, plan_method
 from memnet_cli.evaluation.plan import BenchmarkConfig, Plan, make_plan
 from memnet_cli.models.configs import MemNetConfig
@@ -77,18 +78,16 @@ def plan_speed(config: SpeedConfig) -> tuple[PlannedMethod, ...]:
 
 def _plan_model(text: str, task: str | None) -> PlannedMethod:
     name = parse_method(text)
+    if name.base in BASELINES:
+        raise UsageError(f"--model {text}: speed measures networks, which {name.base} is not.")
     if name.tta:
         raise UsageError(f"--model {text}: speed is that of one pass, leave the + out.")
     errors = []
     for choice in _TASKS if task is None else (task,):
         try:
-            planned = plan_method(name, get_task(choice))
+            return plan_method(name, get_task(choice))
         except WeightsError as error:
             errors.append(error)
-        else:
-            if planned.weights is None:
-                raise UsageError(f"--model {text}: speed measures networks, not {name.base}.")
-            return planned
     raise errors[0]
 
 
