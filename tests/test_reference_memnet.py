@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import runpy
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -52,3 +56,15 @@ def test_port_has_no_trainable_weight_of_its_own() -> None:
     port = straightforward_port(model)
     count, expected = (sum(p.numel() for p in m.parameters()) for m in (port, model))
     assert count == expected
+
+
+def test_script_compares_the_two(
+    tiny_weights: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Path(__file__).parents[1] / "benchmarks" / "reference_memnet.py"
+    main = runpy.run_path(str(script))["main"]
+    main(["--weights", str(tiny_weights["jpeg"]), "--size", "16x20", "--repeats", "1"])
+    said = capsys.readouterr().out
+    assert "times faster" in said
+    difference = re.search(r"differ by (\S+) at most", said)
+    assert difference is not None and float(difference[1]) < 1e-5
