@@ -16,6 +16,7 @@ from memnet_cli.errors import DeviceError, ImageError
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.restoration import memory
 from memnet_cli.restoration.devices import Runtime
+from memnet_cli.restoration.fast import FastModel
 from memnet_cli.restoration.tiling import Tile, plan_tiles
 
 Plane = NDArray[np.float32]
@@ -47,6 +48,7 @@ class Engine:
         tta: average over the 8 flips and rotations.
         exit_block: stop after this memory block, or None.
         bytes_per_pixel: the model's memory need in this precision.
+        fast: does what ``model`` does in the precision of ``runtime``, faster; or None.
     """
 
     model: RestorationModel
@@ -56,6 +58,7 @@ class Engine:
     tta: bool
     exit_block: int | None
     bytes_per_pixel: float
+    fast: FastModel | None = None
 
     @property
     def batch_pixels(self) -> int:
@@ -156,8 +159,12 @@ class Engine:
     def _forward(self, windows: NDArray[np.float32], runtime: Runtime) -> NDArray[np.float32]:
         """Run (N, H, W) windows through the model; float32 in and out, in host memory."""
         batch = torch.from_numpy(windows).unsqueeze(1).to(runtime.device)
-        with _autocast(runtime):
-            output = _self_ensemble(self._model, batch) if self.tta else self._model(batch)
+        if self.fast is not None and runtime.precision == self.runtime.precision:
+            fast, block = self.fast, self.exit_block
+            output = _ensembled(lambda x: fast(x, block), batch, self.tta)
+        else:
+            with _autocast(runtime):
+                output = _ensembled(self._model, batch, self.tta)
         result: NDArray[np.float32] = output.squeeze(1).float().cpu().numpy()
         return result
 
@@ -174,6 +181,12 @@ def _autocast(runtime: Runtime) -> AbstractContextManager[object]:
     if runtime.precision == "fp32":
         return nullcontext()
     return torch.autocast(runtime.device.type, dtype=runtime.dtype)
+
+
+def _ensembled(
+    model: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor, tta: bool
+) -> torch.Tensor:
+    return _self_ensemble(model, batch) if tta else model(batch)
 
 
 def _self_ensemble(
@@ -199,7 +212,12 @@ def out_of_memory(error: BaseException) -> bool:
     text = str(error)
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
         sign in text
-        for sign in ("out of memory", "can't allocate memory", "could not create a memory")
+        for sign in (
+            "out of memory",
+            "can't allocate memory",
+            "could not create a memory",
+            "NNPACK",
+        )
     )
 
 

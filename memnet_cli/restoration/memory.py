@@ -58,18 +58,30 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def peak_bytes_per_pixel(model: RestorationModel, dtype: torch.dtype) -> float:
+def peak_bytes_per_pixel(model: RestorationModel, dtype: torch.dtype, fused: bool = False) -> float:
     """Return the most bytes that the model's tensors take at once, per pixel of its input.
 
     Counted on a shadow of the model on the meta device: nothing is computed or allocated.
+
+    Args:
+        model: a network on any device.
+        dtype: of its maps.
+        fused: count MemNet's fast path; the plane itself is float32 there.
     """
     from memnet_cli.models import build_model
+    from memnet_cli.models.fused import PLAIN, FusedMemNet
+    from memnet_cli.models.memnet import MemNet
 
     with torch.device("meta"):
-        shadow = build_model(model.config).to(dtype).eval()
-        plane = torch.empty(1, 1, _PROBE_SIDE, _PROBE_SIDE, dtype=dtype)
+        shadow = build_model(model.config).eval()
+        plane = torch.empty(1, 1, _PROBE_SIDE, _PROBE_SIDE)
+    run: Callable[[torch.Tensor], torch.Tensor]
+    if fused and isinstance(shadow, MemNet):
+        run = FusedMemNet(shadow, dtype, PLAIN)
+    else:
+        run, plane = shadow.to(dtype), plane.to(dtype)
     with torch.inference_mode(), _LiveBytes() as counter:
-        shadow(plane)
+        run(plane)
     return float(counter.peak) / _PROBE_SIDE**2
 
 

@@ -24,6 +24,7 @@ from memnet_cli.imaging.images import (
 )
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import Engine, Plane
+from memnet_cli.restoration.fast import fast_model
 from memnet_cli.restoration.memory import peak_bytes_per_pixel
 from memnet_cli.restoration.planes import merge, split
 from memnet_cli.stores.weights import find_weights
@@ -112,16 +113,19 @@ class Restorer:
 
             module = PatchAverage(module, options.nlrn_stride)
         runtime = resolve_runtime(options.device, options.precision)
-        bytes_per_pixel = peak_bytes_per_pixel(module, runtime.dtype)
         channels_last = torch.channels_last
+        module = module.to(runtime.device, memory_format=channels_last)  # type: ignore[call-overload]
+        fast = fast_model(module, runtime)
+        bytes_per_pixel = peak_bytes_per_pixel(module, runtime.dtype, fused=fast is not None)
         engine = Engine(
-            model=module.to(runtime.device, memory_format=channels_last),  # type: ignore[call-overload]
+            model=module,
             runtime=runtime,
             tile=options.tile,
             overlap=module.halo if options.tile_overlap is None else options.tile_overlap,
             tta=options.tta,
             exit_block=options.exit_block,
             bytes_per_pixel=bytes_per_pixel,
+            fast=fast,
         )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return cls(task, info, path, digest[:12], engine)

@@ -12,6 +12,7 @@ from memnet_cli.evaluation.benchmark import LevelScores, evaluate
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.restoration.devices import Runtime
 from memnet_cli.restoration.engine import Engine, Plane
+from memnet_cli.restoration.fast import fast_model
 from memnet_cli.restoration.memory import peak_bytes_per_pixel
 from memnet_cli.training.data import Validation
 from memnet_cli.training.stopping import StopRequest
@@ -20,14 +21,16 @@ _TRIAL_SIDE = 128
 
 
 def _engine(model: RestorationModel, runtime: Runtime) -> Engine:
+    fast = fast_model(model.eval(), runtime)
     return Engine(
-        model=model.eval(),
+        model=model,
         runtime=runtime,
         tile="auto",
         overlap=model.halo,
         tta=False,
         exit_block=None,
-        bytes_per_pixel=peak_bytes_per_pixel(model, runtime.dtype),
+        bytes_per_pixel=peak_bytes_per_pixel(model, runtime.dtype, fused=fast is not None),
+        fast=fast,
     )
 
 

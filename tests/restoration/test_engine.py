@@ -20,6 +20,12 @@ def engine(tiny_weights: dict[str, Path]) -> Engine:
     return Restorer.load(task="denoise", weights=tiny_weights["denoise"], precision="fp32").engine
 
 
+@pytest.fixture
+def plain(engine: Engine) -> Engine:
+    """Return an engine that calls the module itself, which a test can replace."""
+    return replace(engine, fast=None)
+
+
 def planes(rng: np.random.Generator, *shapes: tuple[int, int]) -> list[NDArray[np.float32]]:
     return [rng.random(shape, dtype=np.float32) for shape in shapes]
 
@@ -65,16 +71,16 @@ class _Failing(torch.nn.Module):
         return x
 
 
-def test_tile_is_halved_until_it_fits(engine: Engine, rng: np.random.Generator) -> None:
+def test_tile_is_halved_until_it_fits(plain: Engine, rng: np.random.Generator) -> None:
     plane = planes(rng, (100, 100))[0]
-    small = replace(engine, model=_Failing(30 * 30), tile="off", overlap=2)  # type: ignore[arg-type]
+    small = replace(plain, model=_Failing(30 * 30), tile="off", overlap=2)  # type: ignore[arg-type]
     restored = small.restore([plane])[0]
     np.testing.assert_array_equal(restored.plane, plane)
     assert restored.notes == ("out of memory: tile halved to 25",)
 
 
-def test_no_tile_fits(engine: Engine, rng: np.random.Generator) -> None:
-    hopeless = replace(engine, model=_Failing(0), tile="off", overlap=8)  # type: ignore[arg-type]
+def test_no_tile_fits(plain: Engine, rng: np.random.Generator) -> None:
+    hopeless = replace(plain, model=_Failing(0), tile="off", overlap=8)  # type: ignore[arg-type]
     with pytest.raises(DeviceError, match="even for a tile"):
         hopeless.restore(planes(rng, (64, 64)))
 
@@ -86,22 +92,22 @@ class _BrokenInHalf(torch.nn.Module):
         return x * float("nan") if torch.is_autocast_enabled("cpu") else x
 
 
-def test_not_finite_is_done_again_in_float32(engine: Engine, rng: np.random.Generator) -> None:
-    runtime = replace(engine.runtime, precision="bf16")
-    broken = replace(engine, model=_BrokenInHalf(), runtime=runtime)  # type: ignore[arg-type]
+def test_not_finite_is_done_again_in_float32(plain: Engine, rng: np.random.Generator) -> None:
+    runtime = replace(plain.runtime, precision="bf16")
+    broken = replace(plain, model=_BrokenInHalf(), runtime=runtime)  # type: ignore[arg-type]
     plane = planes(rng, (20, 20))[0]
     restored = broken.restore([plane])[0]
     np.testing.assert_array_equal(restored.plane, plane)
     assert restored.notes == ("result in bf16 was not finite: done again in float32",)
 
 
-def test_not_finite_in_float32_is_an_error(engine: Engine, rng: np.random.Generator) -> None:
+def test_not_finite_in_float32_is_an_error(plain: Engine, rng: np.random.Generator) -> None:
     class Nan(torch.nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x * float("nan")
 
     with pytest.raises(ImageError, match="not finite"):
-        replace(engine, model=Nan()).restore(planes(rng, (20, 20)))  # type: ignore[arg-type]
+        replace(plain, model=Nan()).restore(planes(rng, (20, 20)))  # type: ignore[arg-type]
 
 
 def test_faults() -> None:

@@ -1,0 +1,121 @@
+"""The fused MemNet is the module: every variant, kernel, size and exit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from memnet_cli.models import build_model
+from memnet_cli.models.configs import MemNetConfig
+from memnet_cli.models.fused import (
+    ONEDNN,
+    PLAIN,
+    WINOGRAD,
+    FusedMemNet,
+    Kernels,
+    kernels_for,
+    onednn_knows,
+)
+from memnet_cli.models.memnet import MemNet
+
+CPU = torch.device("cpu")
+KERNELS = [
+    PLAIN,
+    pytest.param(
+        ONEDNN,
+        marks=pytest.mark.skipif(
+            not onednn_knows(torch.float32), reason="torch was built without oneDNN"
+        ),
+    ),
+    pytest.param(
+        WINOGRAD,
+        marks=pytest.mark.skipif(
+            not torch._nnpack_available(), reason="torch was built without NNPACK"
+        ),
+    ),
+]
+VARIANTS = [
+    MemNetConfig(3, 2, 16),
+    MemNetConfig(2, 3, 16, multi_supervised=False),
+    MemNetConfig(3, 2, 16, long_term=False),
+    MemNetConfig(3, 2, 16, short_term=False),
+    MemNetConfig(2, 1, 16, preactivated_input=True),
+    MemNetConfig(1, 1, 8),
+]
+
+
+def trained(config: MemNetConfig) -> MemNet:
+    """Return a network with statistics of its own, as after training."""
+    torch.manual_seed(1)
+    model = build_model(config)
+    assert isinstance(model, MemNet)
+    with torch.no_grad():
+        for _ in range(3):
+            model.train()(torch.rand(2, 1, 24, 24))
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def planes(*shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(2))
+
+
+def assert_equal(
+    model: MemNet, kernels: Kernels, batch: Tensor, exit_block: int | None = None
+) -> None:
+    with torch.inference_mode():
+        expected = model.double()(batch.double(), exit_block)
+        model.float()
+        result = FusedMemNet(model, torch.float32, kernels)(batch, exit_block)
+    assert result.dtype == torch.float32
+    change = (expected - batch).abs().max()
+    assert change > 0.1
+    assert (result - expected).abs().max() < 1e-5 * change
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("config", VARIANTS)
+def test_every_variant_is_the_module(config: MemNetConfig, kernels: Kernels) -> None:
+    assert_equal(trained(config), kernels, planes(2, 1, 33, 29))
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 9), (8, 8), (64, 3)])
+def test_every_size_is_the_modules(height: int, width: int, kernels: Kernels) -> None:
+    assert_equal(trained(VARIANTS[0]), kernels, planes(1, 1, height, width))
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_every_exit_is_the_modules(block: int, kernels: Kernels) -> None:
+    assert_equal(trained(VARIANTS[0]), kernels, planes(1, 1, 20, 20), exit_block=block)
+
+
+@pytest.mark.parametrize("kernels", [PLAIN, ONEDNN])
+def test_bf16_differs_no_more_than_autocast_does(kernels: Kernels) -> None:
+    if kernels is ONEDNN and not onednn_knows(torch.bfloat16):
+        pytest.skip("oneDNN has no bfloat16 on this CPU")
+    model = trained(VARIANTS[0])
+    batch = planes(1, 1, 24, 24)
+    with torch.inference_mode():
+        exact = model(batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            mixed = model(batch)
+        fused = FusedMemNet(model, torch.bfloat16, kernels)(batch)
+    assert (fused - exact).square().mean() < 2 * (mixed - exact).square().mean()
+
+
+def test_the_input_and_the_module_are_not_written_to() -> None:
+    model = trained(VARIANTS[0])
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    batch = planes(1, 1, 12, 12)
+    FusedMemNet(model, torch.float32, kernels_for(CPU, torch.float32))(batch)
+    assert torch.equal(batch, planes(1, 1, 12, 12))
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_winograd_is_for_float32_on_a_cpu_only() -> None:
+    assert kernels_for(CPU, torch.bfloat16) is not WINOGRAD
+    assert kernels_for(torch.device("cuda"), torch.float32) is PLAIN
