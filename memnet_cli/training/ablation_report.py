@@ -124,17 +124,13 @@ def _against_paper(result: AblationResult) -> list[str]:
     agree = [pair for pair in pairs if pair.difference.sign > 0]
     against = [pair for pair in pairs if pair.difference.sign < 0]
     open_count = len(pairs) - len(agree) - len(against)
-    verdict = (
-        "disagrees in part"
-        if agree and against
-        else "disagrees"
-        if against
-        else "agrees"
-        if len(agree) == len(pairs)
-        else "agrees as far as it can be told"
-        if agree
-        else "open"
-    )
+    verdict = "disagrees" if against else "agrees"
+    if agree and against:
+        verdict = "agrees in part"
+    elif not (agree or against):
+        verdict = "open"
+    elif open_count:
+        verdict += " as far as it can be told"
     said = [
         f"Against the order of {source}: {verdict}. Of {len(pairs)} pairs of variants {len(agree)} "
         f"agree, {len(against)} disagree{_named(against)}, {open_count} cannot be told apart."

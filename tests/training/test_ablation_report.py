@@ -95,6 +95,17 @@ def test_intervals_that_contain_0_leave_it_open() -> None:
     assert "Table 1: open. Of 3 pairs of variants 0 agree, 0 disagree, 3 cannot" in open_
 
 
+@pytest.mark.parametrize(
+    ("memnet", "verdict"),
+    [
+        ((30.0, 31.5, 30.6), "agrees as far as it can be told. Of 3 pairs of variants 1 agree"),
+        ((29.8, 30.31, 30.8), "agrees in part. Of 3 pairs of variants 1 agree, 2 disagree"),
+    ],
+)
+def test_an_order_that_is_clear_in_part(memnet: tuple[float, ...], verdict: str) -> None:
+    assert f"Table 1: {verdict}" in _said(_result({**_LIKE_PAPER, "MemNet": memnet}))
+
+
 def test_one_seed_is_no_evidence() -> None:
     said = _said(_result({name: values[:1] for name, values in _LIKE_PAPER.items()}))
     assert "With 1 seed there is no interval: this order is no evidence." in said
