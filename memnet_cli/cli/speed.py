@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memnet_cli.cli._console import err, out, print_json
+from memnet_cli.cli._console import err, out, print_json, print_warning
 from memnet_cli.cli._options import Device
 from memnet_cli.errors import UsageError
 
@@ -124,6 +124,8 @@ def _show_speed(config: SpeedConfig, json: str | None) -> None:
 
     reuse_freed_memory()  # as `memnet restore` does
     report = measure_speed(plans, config, _say)
+    if report.busy is not None:
+        print_warning(report.busy)
     _write(report.document(), json)
     if json != _STDOUT:
         for made in speed_tables(report):

@@ -80,8 +80,8 @@ def _plan_model(text: str, task: str | None) -> PlannedMethod:
     name = parse_method(text)
     if name.base in BASELINES:
         raise UsageError(f"--model {text}: speed measures networks, which {name.base} is not.")
-    if name.tta:
-        raise UsageError(f"--model {text}: speed is that of one pass, leave the + out.")
+    if name.tta or name.nlrn_stride is not None:
+        raise UsageError(f"--model {text}: speed is that of one pass, leave + and : out.")
     errors = []
     for choice in _TASKS if task is None else (task,):
         try:

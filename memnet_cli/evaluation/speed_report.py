@@ -198,6 +198,21 @@ class SpeedReport:
     speeds: Sequence[Speed]
     starts: Sequence[Start]
 
+    @property
+    def busy(self) -> str | None:
+        """What to tell the reader if other programs were at work when the run began, or None.
+
+        A peak is the best of many short runs and so finds the moments of quiet; a model takes
+        longer than they last, and its share of the peak comes out too low.
+        """
+        load, threads = self.machine.get("load_average"), self.machine.get("cpu_threads")
+        if not isinstance(load, float) or not isinstance(threads, int) or load < threads / 4:
+            return None
+        return (
+            f"The machine was busy before the run began (load {load:.1f} on {threads} threads): "
+            "shares of the peak come out too low; times faster than the port stand."
+        )
+
     def document(self) -> dict[str, object]:
         """Return the whole run as one JSON document."""
         return {

@@ -126,7 +126,7 @@ def test_exit_curve(
     [
         (["--model", "memnets"], "Did you mean 'memnet'"),
         (["--model", "bicubic"], "which bicubic is not"),
-        (["--model", "memnet+"], "leave the + out"),
+        (["--model", "memnet+"], "leave + and : out"),
         (["--model", "memnet@9"], "past the last"),
         (["--size", "512x"], "is no size"),
         (["--size", "8"], "is no size"),

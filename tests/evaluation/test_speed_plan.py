@@ -39,7 +39,7 @@ def test_weights_of_another_task_are_refused(make_weights: MakeWeights) -> None:
         plan_speed(SpeedConfig(models=(str(path),), task="jpeg"))
 
 
-@pytest.mark.parametrize("model", ["bicubic", "memnet+", "nosuch"])
+@pytest.mark.parametrize("model", ["bicubic", "memnet+", "nlrn:7", "nosuch"])
 def test_what_is_no_network_is_refused(model: str) -> None:
     with pytest.raises(UsageError):
         plan_speed(SpeedConfig(models=(model,)))

@@ -77,3 +77,13 @@ def test_document_is_json_with_every_measurement() -> None:
     }
     assert speed["times_faster_than_port"] == pytest.approx(4.0)
     assert speed["inside_share_of_conv_peak"] == pytest.approx(0.75)
+
+
+def test_a_busy_machine_is_told_of() -> None:
+    def told(load: float | None) -> str | None:
+        machine = {"load_average": load, "cpu_threads": 8}
+        return SpeedReport(machine, [], [], []).busy
+
+    assert told(1.9) is None and told(None) is None
+    said = told(2.0)
+    assert said is not None and "load 2.0 on 8 threads" in said
