@@ -37,7 +37,7 @@ def speed(
     device: Device = "auto",
     size: Annotated[
         list[str] | None,
-        typer.Option("--size", help="HEIGHTxWIDTH or one side; may be repeated. [default: 512]"),
+        typer.Option("--size", help="HEIGHTxWIDTH or one side, else 512; may be repeated."),
     ] = None,
     precision: Annotated[
         list[str] | None,
@@ -47,7 +47,7 @@ def speed(
         ),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option("--repeats", min=1, help="Of every measurement. [default: 5]")
+        int | None, typer.Option("--repeats", min=1, help="Of every measurement; else 5.")
     ] = None,
     quick: Annotated[
         bool,
