@@ -19,9 +19,11 @@ class RestorationModel(torch.nn.Module, abc.ABC):
     Attributes:
         config: the frozen description that the model was built from.
         halo: pixels of context that a tile needs around what is kept of it.
+        largest_tile: side in pixels above which tiles cost more than they save, or None.
     """
 
     halo: ClassVar[int]
+    largest_tile: ClassVar[int | None] = None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

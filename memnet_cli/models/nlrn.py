@@ -108,6 +108,8 @@ class NLRN(RestorationModel):
 
     #: A step sees 24 pixels further, but what is far away counts little; see docs/nlrn.md.
     halo: ClassVar[int] = 32
+    #: With q = 45 the correlations of a larger one are not kept from step to step any more.
+    largest_tile: ClassVar[int | None] = 384
 
     def __init__(self, config: NLRNConfig) -> None:
         super().__init__(config)

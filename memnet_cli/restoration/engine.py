@@ -73,6 +73,8 @@ class Engine:
         if isinstance(self.tile, int):
             return self.tile
         side = memory.largest_tile(self.bytes_per_pixel, self.runtime.device, self.overlap)
+        if self.model.largest_tile is not None:
+            side = min(side, self.model.largest_tile)
         return whole if height * width <= side * side else side
 
     def restore(self, planes: Sequence[Plane]) -> list[Restored]:

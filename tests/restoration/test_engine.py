@@ -88,6 +88,8 @@ def test_no_tile_fits(plain: Engine, rng: np.random.Generator) -> None:
 class _BrokenInHalf(torch.nn.Module):
     """Gives NaN in reduced precision, the input in float32."""
 
+    largest_tile = None
+
     def forward(self, x: Tensor) -> Tensor:
         return x * float("nan") if torch.is_autocast_enabled("cpu") else x
 
@@ -103,6 +105,8 @@ def test_not_finite_is_done_again_in_float32(plain: Engine, rng: np.random.Gener
 
 def test_not_finite_in_float32_is_an_error(plain: Engine, rng: np.random.Generator) -> None:
     class Nan(torch.nn.Module):
+        largest_tile = None
+
         def forward(self, x: Tensor) -> Tensor:
             return x * float("nan")
 

@@ -56,3 +56,9 @@ def test_strides_that_leave_gaps_are_refused(weights: Path, stride: int) -> None
 def test_other_networks_have_no_stride(tiny_weights: dict[str, Path]) -> None:
     with pytest.raises(UsageError, match="--nlrn-stride is for NLRN"):
         Restorer.load(task="sr", weights=tiny_weights["sr"], nlrn_stride=7)
+
+
+def test_tiles_stay_small_enough_to_keep_correlations(weights: Path) -> None:
+    engine = Restorer.load(task="denoise", weights=weights).engine
+    assert engine.tile_side(300, 380) == 380
+    assert engine.tile_side(3000, 4000) <= 384

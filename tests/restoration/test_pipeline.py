@@ -110,7 +110,19 @@ class TestReadAhead:
         # the newest result counts here until a moment after it was taken there; one that is
         # heavier than the bound is let in alone
         assert load.most_count <= 7
-        assert load.most_weight <= 30 + 50
+        assert load.most_weight == 50
+
+    def test_what_is_too_heavy_is_not_begun_ahead(self) -> None:
+        begun: list[int] = []
+        with closing(
+            read_ahead([1, 1, 99, 1], begun.append, threads=2, weigh=int, bound=Bound(9, 9))
+        ) as results:
+            next(results)
+            next(results)
+            time.sleep(0.05)
+            assert begun == [1, 1]
+            next(results)
+            assert eventually(lambda: begun == [1, 1, 99, 1])
 
     def test_failure_comes_in_its_turn_and_ends_it(self) -> None:
         results = read_ahead(range(50), failing_at(7), threads=3, weigh=one, bound=WIDE)
@@ -228,6 +240,21 @@ class TestWriteBehind:
         # one more is weighed before it waits for room
         assert load.most_count <= 5
         assert load.most_weight <= 40 + 12
+
+    def test_the_next_batch_waits_for_what_is_too_heavy(self) -> None:
+        written: list[int] = []
+
+        def batches() -> Iterator[Sequence[int]]:
+            yield [3, 99]
+            assert 99 in written
+            yield [4]
+
+        def write(item: int) -> None:
+            time.sleep(0.02)
+            written.append(item)
+
+        list(write_behind(batches(), write, threads=1, weigh=int, bound=Bound(9, 9)))
+        assert written == [3, 99, 4]
 
     def test_failure_comes_in_its_turn_and_ends_it(self) -> None:
         results = write_behind(

@@ -1,0 +1,207 @@
+"""What NLRN's ways of restoring a picture cost, and what they give.
+
+Each way runs in a process of its own, for its peak of resident memory:
+
+    kept      neighbourhood slid over the plane, correlations kept from step to step
+    anew      the same, correlations computed anew from all earlier embeddings
+    stride N  patches as large as the neighbourhood, N pixels apart, averaged (7: the authors' way)
+
+    python benchmarks/nlrn_modes.py --weights w.safetensors --size 128 --size 256 --psnr Set12
+    python benchmarks/nlrn_modes.py --kernels
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from memnet_cli.checkpoints import load_weights
+from memnet_cli.evaluation.benchmark import evaluate
+from memnet_cli.models import build_model, neighbourhood
+from memnet_cli.models.base import RestorationModel
+from memnet_cli.models.configs import NLRNConfig
+from memnet_cli.models.nlrn import PatchAverage
+from memnet_cli.restoration.host_memory import reuse_freed_memory
+from memnet_cli.stores.datasets import find_images
+from memnet_cli.tasks import TASKS
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of the second of two runs, and what the process took beyond its start, in bytes."""
+
+    seconds: float
+    memory: int
+
+
+def network(weights: str | None) -> RestorationModel:
+    """Return the network of a weights file, or the paper's with random weights."""
+    if weights is not None:
+        return load_weights(Path(weights))[0].eval()
+    torch.manual_seed(0)
+    return build_model(NLRNConfig()).eval()
+
+
+def in_mode(model: RestorationModel, mode: str) -> RestorationModel:
+    """Return ``model`` as ``mode`` runs it."""
+    if mode.startswith("stride"):
+        return PatchAverage(model, int(mode.split()[1]))
+    neighbourhood.STORED_BYTES = 0 if mode == "anew" else 1 << 60
+    return model
+
+
+def peak_memory() -> int:
+    """Return the most resident memory that this process has had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def child(weights: str | None, mode: str, side: int) -> None:
+    """Run one mode on one size and print what it cost."""
+    reuse_freed_memory()
+    model = in_mode(network(weights).to(memory_format=torch.channels_last), mode)  # type: ignore[call-overload]
+    plane = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        model(plane[..., :48, :48])
+        before = peak_memory()
+        start = time.perf_counter()
+        model(plane)
+        seconds = time.perf_counter() - start
+    print(json.dumps([seconds, peak_memory() - before]))
+
+
+def measured(weights: str | None, mode: str, side: int) -> Cost:
+    """Return what a mode costs, in a process of its own."""
+    command = [sys.executable, __file__, "--child", mode, "--size", str(side)]
+    command += [] if weights is None else ["--weights", weights]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds, memory = json.loads(done.stdout)
+    return Cost(seconds, memory)
+
+
+def print_costs(weights: str | None, modes: Sequence[str], sides: Sequence[int]) -> None:
+    """Print pixels against seconds and GiB for every mode."""
+    print("| mode | pixels | seconds | s / MP | times faster than stride 7 | GiB |")
+    print("| :-- | --: | --: | --: | --: | --: |")
+    for side in sides:
+        costs = {mode: measured(weights, mode, side) for mode in modes}
+        slow = costs.get("stride 7")
+        for mode, cost in costs.items():
+            ratio = "" if slow is None else f"{slow.seconds / cost.seconds:.1f}"
+            print(
+                f"| {mode} | {side * side} | {cost.seconds:.2f} | "
+                f"{cost.seconds / side**2 * 1e6:.0f} | {ratio} | {cost.memory / _GIB:.2f} |",
+                flush=True,
+            )
+
+
+def print_scores(weights: str, modes: Sequence[str], options: argparse.Namespace) -> None:
+    """Print the PSNR of every mode on a set of pictures."""
+    images = find_images(options.psnr, data_dir=options.data_dir)[: options.limit]
+    level = options.level
+    print(f"\n| mode | {options.psnr}, {len(images)} pictures, sigma {level} (dB) | seconds |")
+    print("| :-- | --: | --: |")
+    for mode in modes:
+        model = in_mode(network(weights), mode)
+
+        @torch.inference_mode()
+        def restored(degraded: np.ndarray, model: RestorationModel = model) -> np.ndarray:
+            plane: np.ndarray = model(torch.from_numpy(degraded)[None, None])[0, 0].numpy()
+            return plane
+
+        start = time.perf_counter()
+        scores = evaluate(restored, images, TASKS["denoise"], level)
+        seconds = time.perf_counter() - start
+        print(f"| {mode} | {scores.psnr:.3f} | {seconds:.1f} |", flush=True)
+
+
+def best_of(run: Callable[[], object], repeats: int = 3) -> float:
+    """Return the shortest of some runs, after one to warm up."""
+    run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _ways(step: int, config: NLRNConfig) -> dict[str, Callable[[], Tensor]]:
+    """Return one step's weighted sums over squares of a plane, each way to compute them."""
+    block, side = neighbourhood.BLOCK, neighbourhood.BLOCK + config.neighbourhood - 1
+    groups, own, keys = 4, block**2, side**2
+    width, part = config.width, config.embedding_width
+    values, bias = torch.randn(groups, keys, width), torch.zeros(own, keys)
+    theta, psi = (
+        0.1 * torch.randn(groups, own, part * step),
+        0.1 * torch.randn(groups, keys, part * step),
+    )
+    before = torch.zeros(groups, own, keys)
+    size = max(part * step, width)
+
+    def kept() -> Tensor:
+        logits = before.add_(torch.bmm(theta[..., :part], psi[..., :part].transpose(1, 2)))
+        return torch.bmm(torch.softmax(logits, -1), values)
+
+    def anew() -> Tensor:
+        logits = torch.bmm(theta, psi.transpose(1, 2)).add_(bias)
+        return torch.bmm(torch.softmax(logits, -1), values)
+
+    def attention() -> Tensor:
+        q, k, v = (F.pad(x, (0, size - x.shape[-1]))[:, None] for x in (theta, psi, values))
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
+
+    return {"kept": kept, "anew": anew, "scaled_dot_product_attention": attention}
+
+
+@torch.inference_mode()
+def print_kernels() -> None:
+    """Print what one step costs, computed in different ways, at some of the steps."""
+    print("| step | way | s / MP |\n| --: | :-- | --: |")
+    pixels = 4 * neighbourhood.BLOCK**2
+    for step in (1, 2, 6, 12):
+        for name, run in _ways(step, NLRNConfig()).items():
+            print(f"| {step} | {name} | {best_of(run) / pixels * 1e6:.1f} |", flush=True)
+
+
+def main() -> None:
+    """Read the options and print what they ask for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", help="NLRN weights; else random ones of the paper's size")
+    parser.add_argument("--size", type=int, action="append", help="side in pixels; repeatable")
+    parser.add_argument("--mode", action="append", help="kept, anew, 'stride N'; repeatable")
+    parser.add_argument("--psnr", metavar="SET", help="also measure PSNR on this set")
+    parser.add_argument("--level", type=int, default=50, help="sigma for --psnr")
+    parser.add_argument("--limit", type=int, help="only the first N pictures")
+    parser.add_argument("--data-dir", type=Path, help="folder that holds data sets")
+    parser.add_argument("--kernels", action="store_true", help="time one step's ways alone")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    sides = options.size or [128]
+    modes = options.mode or ["kept", "anew", "stride 7", "stride 33"]
+    if options.child:
+        child(options.weights, options.child, sides[0])
+    elif options.kernels:
+        print_kernels()
+    elif math.prod(sides) > 0:
+        print_costs(options.weights, modes, sides)
+        if options.psnr and options.weights:
+            print_scores(options.weights, modes, options)
+
+
+if __name__ == "__main__":
+    main()
