@@ -52,7 +52,7 @@ def curve_table(curve: ExitCurve) -> Table:
         "block",
         "PSNR dB",
         "dB lost",
-        "million multiply-adds a pixel",
+        "millions of MAC a pixel",
         "seconds",
         "time saved",
         "dB lost per 10 % saved",
