@@ -1,6 +1,9 @@
 """Measure a folder's time against the model's alone, and against doing one thing after another.
 
 python benchmarks/folder_overlap.py --size 256 --count 8
+
+A model on the CPU and the threads that read and write share its cores. With `--stand-in` nothing
+is restored: the time of a device that leaves the cores alone goes by instead.
 """
 
 from __future__ import annotations
@@ -22,7 +25,14 @@ from memnet_cli.restoration.engine import Engine, Plane, Restored
 from memnet_cli.restoration.folder import Settings, restore_folder
 from memnet_cli.restoration.host_memory import reuse_freed_memory
 from memnet_cli.restoration.jobs import Job, Naming, plan_jobs
-from memnet_cli.restoration.picture_files import Outcome, Read, read_job, write_result
+from memnet_cli.restoration.picture_files import (
+    Outcome,
+    Pieces,
+    Read,
+    output_shape,
+    read_job,
+    write_result,
+)
 from memnet_cli.restoration.picture_files import Restored as ToWrite
 from memnet_cli.restoration.restorer import Restorer
 
@@ -38,14 +48,22 @@ class Clock:
 
 @dataclass(frozen=True)
 class TimedEngine(Engine):
-    """An engine that adds the time of every call to a clock."""
+    """An engine that adds the time of every call to a clock.
+
+    With ``stand_in`` it waits so many seconds a megapixel and returns the planes as they came.
+    """
 
     clock: Clock = field(default_factory=Clock)
+    stand_in: float | None = None
 
     def restore(self, planes: Sequence[Plane]) -> list[Restored]:
         """Restore planes as ``Engine`` does."""
         start = time.perf_counter()
-        restored = super().restore(planes)
+        if self.stand_in is None:
+            restored = super().restore(planes)
+        else:
+            time.sleep(self.stand_in * sum(plane.size for plane in planes) / 1e6)
+            restored = [Restored(plane) for plane in planes]
         self.clock.seconds += time.perf_counter() - start
         return restored
 
@@ -55,15 +73,15 @@ class Sequential:
     """Seconds of each step, done one after the other."""
 
     read: float
+    """Decoding, and taking apart into planes."""
     model: float
-    planes: float
-    """Taking pictures apart into planes and putting them together again."""
     write: float
+    """Putting together, encoding, and writing."""
 
     @property
     def total(self) -> float:
         """The sum."""
-        return self.read + self.model + self.planes + self.write
+        return self.read + self.model + self.write
 
 
 @dataclass(frozen=True)
@@ -84,7 +102,8 @@ def main() -> None:
             weights=arguments.weights,
             device=arguments.device,
             precision=arguments.precision,
-        )
+        ),
+        arguments.stand_in,
     )
     settings = Settings(arguments.task, scale=arguments.scale, overwrite=True)
     with tempfile.TemporaryDirectory() as name:
@@ -99,7 +118,8 @@ def main() -> None:
             one_by_one.append(_one_by_one(jobs, settings, restorer, clock))
             folders.append(_folder(jobs, settings, restorer, clock))
     megapixels = arguments.count * arguments.size**2 * (arguments.scale or 1) ** 2 / 1e6
-    _show(one_by_one, folders, megapixels, str(restorer.engine.runtime))
+    runtime = str(restorer.engine.runtime) if arguments.stand_in is None else "a stand-in"
+    _show(one_by_one, folders, megapixels, runtime)
 
 
 def _arguments() -> argparse.Namespace:
@@ -111,16 +131,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--task", default="jpeg", help="sr, denoise or jpeg")
     parser.add_argument("--scale", type=float, help="for sr")
+    parser.add_argument(
+        "--stand-in", type=float, metavar="SECONDS", help="a megapixel, instead of the model"
+    )
     parser.add_argument("--weights", help="a name or a file; else the task's default weights")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     return parser.parse_args()
 
 
-def _timed(restorer: Restorer) -> tuple[Restorer, Clock]:
+def _timed(restorer: Restorer, stand_in: float | None) -> tuple[Restorer, Clock]:
     clock = Clock()
     parts = {part.name: getattr(restorer.engine, part.name) for part in fields(restorer.engine)}
-    return replace(restorer, engine=TimedEngine(**parts, clock=clock)), clock
+    return replace(restorer, engine=TimedEngine(**parts, clock=clock, stand_in=stand_in)), clock
 
 
 def _make_pictures(folder: Path, count: int, size: int) -> None:
@@ -141,21 +164,22 @@ def _one_by_one(
 ) -> Sequential:
     """Restore in the groups of one picture that a CPU takes, each step after the other."""
     clock.seconds = 0.0
-    read_seconds = restore_seconds = write_seconds = 0.0
+    read_seconds = write_seconds = 0.0
     provenance = restorer.provenance(scale=settings.scale)
     for job in jobs:
         start = time.perf_counter()
-        read = read_job(job, settings)
+        read = read_job(job, settings, {settings.task: restorer})
         read_seconds += time.perf_counter() - start
         if not isinstance(read, Read):
             raise SystemExit(read.error)
+        assert read.parts is not None
+        planes = tuple(restored.plane for restored in restorer.engine.restore(read.planes))
         start = time.perf_counter()
-        result = restorer.restore([read.picture], scale=settings.scale)[0].picture
-        restore_seconds += time.perf_counter() - start
-        start = time.perf_counter()
-        write_result(ToWrite(job, result, None, provenance, Outcome(job, "restored")), settings)
+        shape = output_shape(read.picture.height, read.picture.width, settings)
+        pieces = Pieces(read.parts, planes, shape)
+        write_result(ToWrite(pieces, None, provenance, Outcome(job, "restored")), settings)
         write_seconds += time.perf_counter() - start
-    return Sequential(read_seconds, clock.seconds, restore_seconds - clock.seconds, write_seconds)
+    return Sequential(read_seconds, clock.seconds, write_seconds)
 
 
 def _folder(
@@ -180,10 +204,9 @@ def _show(
         return name, f"{middle:.3f}{unit}", f"{min(values):.3f} to {max(values):.3f}{unit}"
 
     rows = [
-        row("read", [item.read for item in one_by_one], " s"),
-        row("into planes and back", [item.planes for item in one_by_one], " s"),
+        row("read, into planes", [item.read for item in one_by_one], " s"),
         row("model", [item.model for item in one_by_one], " s"),
-        row("write", [item.write for item in one_by_one], " s"),
+        row("out of planes, write", [item.write for item in one_by_one], " s"),
         row("one after the other", [item.total for item in one_by_one], " s"),
         row("folder", [item.wall for item in folders], " s"),
         row("inside the model, of the folder's time", [f.model / f.wall for f in folders], ""),

@@ -6,21 +6,25 @@ pictures of the next group and write those of the last one.
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
 from memnet_cli.errors import DeviceError, ImageError
+from memnet_cli.imaging.images import Picture
+from memnet_cli.restoration.engine import Restored as RestoredPlane
 from memnet_cli.restoration.jobs import Job
 from memnet_cli.restoration.picture_files import (
     Outcome,
+    Pieces,
     Read,
     Restored,
     Settings,
-    output_pixels,
+    output_shape,
     pixels_to_come,
     pixels_to_write,
     read_job,
@@ -28,15 +32,18 @@ from memnet_cli.restoration.picture_files import (
     write_result,
 )
 from memnet_cli.restoration.pipeline import Bound, read_ahead, write_behind
-from memnet_cli.restoration.restorer import Restoration, Restorer
+from memnet_cli.restoration.restorer import Restorer
 
 __all__ = ["FileThreads", "Outcome", "Settings", "file_threads", "restore_folder"]
 
 _GROUP_PICTURES = 64
-#: Pictures that wait beside the group in the model: two groups of them keep any device busy, and
-#: this many pixels, of at most 16 bytes each, are little beside what a model takes.
+#: What is read or waits beside the group in the model, and again what is written or waits behind
+#: it: two groups of small pictures, and pixels of at most 60 bytes each (the picture, the same in
+#: another colour space, its planes). A CPU takes a minute for so many and shares its memory with
+#: the model; a GPU takes a second.
 _WAITING_PICTURES = 2 * _GROUP_PICTURES
-_WAITING_PIXELS = 1 << 22
+_WAITING_PIXELS = {"cpu": 1 << 22}
+_WAITING_PIXELS_ELSEWHERE = 1 << 25
 #: CPUs that restore pictures so fast that one thread might not keep up with them.
 _MANY_CORES = 16
 
@@ -79,21 +86,25 @@ def restore_folder(
     at once if it takes a hundredth of the last group's time or less. Closing the generator stops
     the threads after the pictures that they are at; every output is there whole or not at all.
     """
-    engine = next(iter(restorers.values())).engine
-    threads = threads or file_threads(engine.runtime.device.type, os.cpu_count())
+    device = next(iter(restorers.values())).engine.runtime.device.type
+    threads = threads or file_threads(device, os.cpu_count())
     # no more than fills a batch: more would only delay the first result
     limit = max(restorer.engine.batch_pixels for restorer in restorers.values())
-    bound = Bound(_WAITING_PICTURES, max(_WAITING_PIXELS, 2 * limit))
-    with closing(_read_all(jobs, settings, threads.readers, bound)) as reads:
+    bound = Bound(_WAITING_PICTURES, _WAITING_PIXELS.get(device, _WAITING_PIXELS_ELSEWHERE))
+    read = partial(read_job, settings=settings, restorers=restorers)
+    with closing(_read_all(jobs, read, settings, threads.readers, bound)) as reads:
         batches = _restore_groups(reads, limit, settings, restorers)
         with closing(_write_all(batches, jobs, settings, threads.writers, bound)) as outcomes:
             yield from outcomes
 
 
 def _read_all(
-    jobs: Sequence[Job], settings: Settings, threads: int, bound: Bound
+    jobs: Sequence[Job],
+    read: Callable[[Job], Read | Outcome],
+    settings: Settings,
+    threads: int,
+    bound: Bound,
 ) -> Generator[Read | Outcome, None, None]:
-    read = partial(read_job, settings=settings)
     if any(job.source is None for job in jobs):
         # a thread that hangs on standard input could not be stopped
         return (read(job) for job in jobs)
@@ -129,7 +140,7 @@ def _restore_groups(
             yield [read]
             continue
         group.append(read)
-        pixels += output_pixels(read.picture.height, read.picture.width, settings)
+        pixels += math.prod(output_shape(read.picture.height, read.picture.width, settings))
         del read
         if pixels >= limit or len(group) >= _GROUP_PICTURES:
             yield from _restore_group(group, settings, restorers)
@@ -141,7 +152,7 @@ def _restore_group(
     group: Sequence[Read], settings: Settings, restorers: Mapping[str, Restorer]
 ) -> Iterator[Sequence[Restored | Outcome]]:
     yield [
-        _restored(read, Restoration(read.picture, ()), settings, None, 0.0)
+        _restored(read, read.picture, (), settings, None, 0.0)
         for read in group
         if read.diagnosis.task is None
     ]
@@ -156,13 +167,11 @@ def _restore_members(
 ) -> Iterator[Sequence[Restored | Outcome]]:
     start = time.perf_counter()
     try:
-        results = restorer.restore(
-            [read.picture for read in members], scale=settings.scale, chroma=settings.chroma
-        )
+        planes = restorer.engine.restore([plane for read in members for plane in read.planes])
     except (ImageError, DeviceError, MemoryError) as error:
         failure = sentence(error, members[0].job)
     else:
-        yield _shared_out(members, results, settings, restorer, time.perf_counter() - start)
+        yield _shared_out(members, planes, settings, restorer, time.perf_counter() - start)
         return
     if len(members) == 1:
         yield [Outcome(members[0].job, "failed", error=failure)]
@@ -174,33 +183,35 @@ def _restore_members(
 
 def _shared_out(
     members: Sequence[Read],
-    results: Sequence[Restoration],
+    planes: Iterable[RestoredPlane],
     settings: Settings,
     restorer: Restorer,
     seconds: float,
 ) -> list[Restored]:
-    """Charge every picture of a group with its share of the time, by pixels."""
+    """Give every picture of a group its planes, and its share of the time by pixels."""
     total = sum(read.picture.height * read.picture.width for read in members)
-    return [
-        _restored(
-            read,
-            result,
-            settings,
-            restorer,
-            seconds * read.picture.height * read.picture.width / total,
-        )
-        for read, result in zip(members, results, strict=True)
-    ]
+    left = iter(planes)
+    restored = []
+    for read in members:
+        assert read.parts is not None
+        own = [next(left) for _ in read.parts.channels]
+        notes = tuple(dict.fromkeys(note for item in own for note in item.notes))
+        shape = output_shape(read.picture.height, read.picture.width, settings)
+        pieces = Pieces(read.parts, tuple(item.plane for item in own), shape)
+        share = seconds * read.picture.height * read.picture.width / total
+        restored.append(_restored(read, pieces, notes, settings, restorer, share))
+    return restored
 
 
 def _restored(
     read: Read,
-    result: Restoration,
+    pieces: Pieces | Picture,
+    notes: tuple[str, ...],
     settings: Settings,
     restorer: Restorer | None,
     seconds: float,
 ) -> Restored:
-    """Put together what is to be written and told; ``restorer`` is None for a picture left as is.
+    """Say what is to be written and told; ``restorer`` is None for a picture left as it is.
 
     With ``verify_tiles`` the model runs twice more.
     """
@@ -214,21 +225,21 @@ def _restored(
             )
         if settings.provenance:
             provenance = restorer.provenance(scale=settings.scale, chroma=settings.chroma)
-    notes = list(result.notes)
     if settings.task == "auto":
-        notes.insert(0, f"{read.diagnosis.task or 'unchanged'}: {read.diagnosis.reason}")
+        notes = (f"{read.diagnosis.task or 'unchanged'}: {read.diagnosis.reason}", *notes)
     if read.diagnosis.warning:
-        notes.append(f"beware: {read.diagnosis.warning}")
+        notes += (f"beware: {read.diagnosis.warning}",)
     if read.picture.source.frames > 1:
-        notes.append(f"first of {read.picture.source.frames} frames")
+        notes += (f"first of {read.picture.source.frames} frames",)
+    height, width = output_shape(read.picture.height, read.picture.width, settings)
     outcome = Outcome(
         read.job,
         "unchanged" if restorer is None else "restored",
         task=read.diagnosis.task,
         seconds=read.seconds + seconds + time.perf_counter() - start,
-        size=(result.picture.width, result.picture.height),
-        notes=tuple(notes),
+        size=(width, height),
+        notes=notes,
         tile_difference=difference,
     )
     degraded = None if settings.compare is None else read.picture
-    return Restored(read.job, result.picture, degraded, provenance, outcome)
+    return Restored(pieces, degraded, provenance, outcome)

@@ -1,8 +1,12 @@
-"""What is done with one picture of a folder before and after the model: reading and writing."""
+"""What is done with one picture of a folder before and after the model, all but that in threads.
+
+Reading, diagnosing and taking apart into planes; putting together, encoding and writing.
+"""
 
 from __future__ import annotations
 
 import io
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -23,7 +27,8 @@ from memnet_cli.imaging.images import (
 )
 from memnet_cli.restoration.detect import Diagnosis, diagnose
 from memnet_cli.restoration.jobs import Job
-from memnet_cli.restoration.planes import enlarge
+from memnet_cli.restoration.planes import Plane, Split, enlarge, merge, split
+from memnet_cli.restoration.restorer import Restorer
 
 Status = Literal["restored", "unchanged", "skipped", "failed"]
 
@@ -84,20 +89,59 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Read:
-    """A picture that was read, and what it needs."""
+    """A picture that was read, and what it needs.
+
+    Attributes:
+        job: where it is from.
+        picture: as it is.
+        diagnosis: its ``task`` is None where nothing is to be repaired.
+        parts: the picture taken apart for its task, or None.
+        seconds: that all this took.
+    """
 
     job: Job
     picture: Picture
     diagnosis: Diagnosis
+    parts: Split | None
     seconds: float
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """What the model is to restore."""
+        return () if self.parts is None else self.parts.planes
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A restored picture that is not yet put together.
+
+    Attributes:
+        parts: the degraded picture.
+        planes: restored, one for each channel of ``parts``.
+        shape: (height, width) of the output.
+    """
+
+    parts: Split
+    planes: tuple[Plane, ...]
+    shape: tuple[int, int]
+
+    def together(self) -> Picture:
+        """Return the restored picture."""
+        return merge(self.parts, self.planes, self.shape)
 
 
 @dataclass(frozen=True)
 class Restored:
-    """What is to be written; ``degraded`` only where it is to be shown beside the result."""
+    """What is to be written.
 
-    job: Job
-    result: Picture
+    Attributes:
+        pieces: of the output; the picture itself where nothing was to be repaired.
+        degraded: the input, where it is to be shown beside the output.
+        provenance: how the output was made, or None.
+        outcome: what is known of it before it is written.
+    """
+
+    pieces: Pieces | Picture
     degraded: Picture | None
     provenance: Mapping[str, str] | None
     outcome: Outcome
@@ -119,16 +163,21 @@ def pixels_to_come(job: Job, settings: Settings) -> int:
         size = picture_size(job.source)
     except (ImageError, OSError, MemoryError):
         return 0
-    return output_pixels(size.height, size.width, settings)
+    return math.prod(output_shape(size.height, size.width, settings))
 
 
-def output_pixels(height: int, width: int, settings: Settings) -> int:
-    """Return the pixels that a (height, width) input has once it is restored."""
-    return round(height * width * (settings.scale or 1) ** 2)
+def output_shape(height: int, width: int, settings: Settings) -> tuple[int, int]:
+    """Return the (height, width) that a picture has once it is restored."""
+    factor = settings.scale or 1.0
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def read_job(job: Job, settings: Settings) -> Read | Outcome:
-    """Read and diagnose a picture, or tell why there is nothing to restore."""
+def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) -> Read | Outcome:
+    """Read, diagnose and take apart a picture, or tell why there is nothing to restore.
+
+    Raises:
+        UsageError: for a scale or option that does not go with the picture's task.
+    """
     if _is_done(job, settings):
         return Outcome(job, "skipped", notes=("output exists",))
     start = time.perf_counter()
@@ -138,9 +187,17 @@ def read_job(job: Job, settings: Settings) -> Read | Outcome:
         diagnosis = (
             diagnose(picture) if settings.task == "auto" else Diagnosis(settings.task, "asked for")
         )
+        task = diagnosis.task
+        parts = None if task is None else _take_apart(picture, settings, restorers[task])
     except (ImageError, MemoryError) as error:
         return Outcome(job, "failed", error=sentence(error, job))
-    return Read(job, picture, diagnosis, time.perf_counter() - start)
+    return Read(job, picture, diagnosis, parts, time.perf_counter() - start)
+
+
+def _take_apart(picture: Picture, settings: Settings, restorer: Restorer) -> Split:
+    restorer.task.check_options(settings.scale, settings.chroma)
+    trained = restorer.trained_scale(settings.scale)
+    return split(picture, restorer.task, scale=trained, chroma=settings.chroma)
 
 
 def sentence(error: BaseException, job: Job) -> str:
@@ -152,20 +209,22 @@ def sentence(error: BaseException, job: Job) -> str:
 
 def pixels_to_write(item: Restored | Outcome) -> int:
     """Return the pixels that wait to be written."""
-    return 0 if isinstance(item, Outcome) else item.result.height * item.result.width
+    return 0 if isinstance(item, Outcome) else math.prod(item.outcome.size or ())
 
 
 def write_result(item: Restored | Outcome, settings: Settings) -> Outcome:
-    """Write what is to be written and complete its outcome."""
+    """Put together and write what is to be written, and complete its outcome."""
     if isinstance(item, Outcome):
         return item
     start = time.perf_counter()
+    job = item.outcome.job
     try:
-        size = _write(item.job, item.result, settings.quality, item.provenance)
+        picture = item.pieces.together() if isinstance(item.pieces, Pieces) else item.pieces
+        size = _write(job, picture, settings.quality, item.provenance)
         if settings.compare is not None and item.degraded is not None:
-            _write_comparison(item.job, item.degraded, item.result, settings.compare)
+            _write_comparison(job, item.degraded, picture, settings.compare)
     except (ImageError, OSError, MemoryError) as error:
-        return Outcome(item.job, "failed", error=_cannot_write(item.job, error))
+        return Outcome(job, "failed", error=_cannot_write(job, error))
     seconds = item.outcome.seconds + time.perf_counter() - start
     return replace(item.outcome, seconds=seconds, bytes=size)
 

@@ -26,7 +26,10 @@ _WAITED_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Bound:
-    """How much may be in work or wait at once; a single item may be heavier.
+    """How much may be in work or wait at once.
+
+    An item that is heavier by itself is worked on while its result is waited for and nothing else
+    is in work or waits.
 
     Attributes:
         count: number of items.
@@ -42,7 +45,7 @@ class Bound:
 
     def has_room(self, count: int, weight: int, more: int) -> bool:
         """Say whether an item that weighs ``more`` goes in beside ``count`` of ``weight``."""
-        return count == 0 or (count < self.count and weight + more <= self.weight)
+        return count < self.count and weight + more <= self.weight
 
 
 def read_ahead(
@@ -101,6 +104,7 @@ class _Ahead(Generic[Item, Result]):
         self._changed = threading.Condition()  # guards all below
         self._queue: deque[tuple[Future[Result], int]] = deque()
         self._weight = 0
+        self._waited_for = False
         self._ended = False
 
     def work(self) -> None:
@@ -116,7 +120,10 @@ class _Ahead(Generic[Item, Result]):
     def wait_for_next(self) -> bool:
         """Wait until there is a result to take, maybe still in work; False after the last."""
         with self._changed:
+            self._waited_for = True
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._queue or self._ended)
+            self._waited_for = False
             return bool(self._queue)
 
     def take(self) -> Result:
@@ -150,7 +157,11 @@ class _Ahead(Generic[Item, Result]):
     def _enqueue(self, future: Future[Result], weight: int) -> bool:
         with self._changed:
             self._changed.wait_for(
-                lambda: self._ended or self._bound.has_room(len(self._queue), self._weight, weight)
+                lambda: (
+                    self._ended
+                    or self._bound.has_room(len(self._queue), self._weight, weight)
+                    or (self._waited_for and not self._queue)
+                )
             )
             if self._ended:
                 return False
@@ -218,13 +229,18 @@ class _Behind(Generic[Item, Result]):
         """Put a batch to work, and yield the results that had to be waited for to make room."""
         for item in batch:
             weight = self._weigh(item)
-            while not self._bound.has_room(len(self._queue), self._weight, weight):
+            while self._queue and not self._bound.has_room(len(self._queue), self._weight, weight):
                 yield self._take()
             self._queue.append((self._pool.submit(self._function, item), weight))
             self._weight += weight
 
     def finished(self, patience: float) -> Iterator[Result]:
-        """Yield the results that are there after at most ``patience`` seconds."""
+        """Yield the results that are there after at most ``patience`` seconds.
+
+        What is heavier than the bound is waited for, however long it takes.
+        """
+        while self._weight > self._bound.weight:
+            yield self._take()
         wait([future for future, _ in self._queue], timeout=patience)
         while self._queue and self._queue[0][0].done():
             yield self._take()

@@ -23,7 +23,7 @@ from memnet_cli.imaging import images
 from memnet_cli.imaging.images import Picture, encode_image, picture_from_array, read_image
 from memnet_cli.restoration import picture_files
 from memnet_cli.restoration.detect import diagnose
-from memnet_cli.restoration.engine import Engine
+from memnet_cli.restoration.engine import Engine, Plane, Restored
 from memnet_cli.restoration.folder import (
     FileThreads,
     Outcome,
@@ -32,7 +32,7 @@ from memnet_cli.restoration.folder import (
     restore_folder,
 )
 from memnet_cli.restoration.jobs import Job, Naming, plan_jobs
-from memnet_cli.restoration.restorer import Restoration, Restorer
+from memnet_cli.restoration.restorer import Restorer
 
 PATIENCE = 20.0
 Restorers = dict[str, Restorer]
@@ -147,14 +147,14 @@ def test_model_overlaps_with_reading_and_writing(
     jobs = plan(many)
     begun: list[int] = []
     was_read = {job.source: threading.Event() for job in jobs}
-    read, restore = images.read_image, Restorer.restore
+    read, restore = images.read_image, Engine.restore
 
     def reading(source: Path) -> Picture:
         picture = read(source)
         was_read[source].set()
         return picture
 
-    def restoring(self: Restorer, pictures: Sequence[Picture], **options: object) -> object:
+    def restoring(self: Engine, planes: Sequence[Plane]) -> list[Restored]:
         index = len(begun)
         begun.append(index)
         if index + 1 < len(jobs):
@@ -165,10 +165,10 @@ def test_model_overlaps_with_reading_and_writing(
             while target is not None and not target.exists():
                 assert time.monotonic() < deadline, "the last was not written"
                 time.sleep(0.002)
-        return restore(self, pictures, **options)  # type: ignore[arg-type]
+        return restore(self, planes)
 
     monkeypatch.setattr(picture_files, "read_image", reading)
-    monkeypatch.setattr(Restorer, "restore", restoring)
+    monkeypatch.setattr(Engine, "restore", restoring)
     # no waiting for writers between the groups
     monkeypatch.setattr("memnet_cli.restoration.pipeline._WAITED_SHARE", 0.0)
     outcomes = list(restore_folder(jobs, Settings("denoise"), {"denoise": restorers["denoise"]}))
@@ -265,7 +265,7 @@ def test_consumer_that_fails(many: Path, restorers: Restorers) -> None:
 def test_ctrl_c(
     many: Path, restorers: Restorers, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    read, restore = images.read_image, Restorer.restore
+    read, restore = images.read_image, Engine.restore
     released = threading.Event()
 
     def reading(source: Path) -> Picture:
@@ -274,13 +274,13 @@ def test_ctrl_c(
             released.wait(0.2)
         return read(source)
 
-    def restoring(self: Restorer, pictures: Sequence[Picture], **options: object) -> object:
+    def restoring(self: Engine, planes: Sequence[Plane]) -> list[Restored]:
         if len(told) == 4:
             signal.raise_signal(signal.SIGINT)
-        return restore(self, pictures, **options)  # type: ignore[arg-type]
+        return restore(self, planes)
 
     if moment == "in the model":
-        monkeypatch.setattr(Restorer, "restore", restoring)
+        monkeypatch.setattr(Engine, "restore", restoring)
         monkeypatch.setattr("memnet_cli.restoration.pipeline._WAITED_SHARE", 1000.0)
     else:
         monkeypatch.setattr(picture_files, "read_image", reading)
@@ -300,12 +300,10 @@ def test_ctrl_c(
 def test_failure_of_the_program_is_raised(
     many: Path, restorers: Restorers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def restoring(
-        self: Restorer, pictures: Sequence[Picture], **options: object
-    ) -> list[Restoration]:
+    def restoring(self: Engine, planes: Sequence[Plane]) -> list[Restored]:
         raise RuntimeError("a mistake in the model")
 
-    monkeypatch.setattr(Restorer, "restore", restoring)
+    monkeypatch.setattr(Engine, "restore", restoring)
     with pytest.raises(RuntimeError, match="a mistake in the model"):
         list(restore_folder(plan_in(many), Settings("denoise"), restorers))
 
@@ -314,14 +312,14 @@ def test_a_picture_that_spoils_its_group_fails_alone(
     many: Path, restorers: Restorers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (37, 30), "white").save(many / "05.png")
-    restore = Restorer.restore
+    restore = Engine.restore
 
-    def restoring(self: Restorer, pictures: Sequence[Picture], **options: object) -> object:
-        if any(picture.width == 37 for picture in pictures):
+    def restoring(self: Engine, planes: Sequence[Plane]) -> list[Restored]:
+        if any(plane.shape == (30, 37) for plane in planes):
             raise ImageError("The restored picture is not finite.")
-        return restore(self, pictures, **options)  # type: ignore[arg-type]
+        return restore(self, planes)
 
-    monkeypatch.setattr(Restorer, "restore", restoring)
+    monkeypatch.setattr(Engine, "restore", restoring)
     needed = {"denoise": restorers["denoise"]}
     outcomes = list(restore_folder(plan_in(many), Settings("denoise"), needed))
     failed = [outcome for outcome in outcomes if outcome.status != "restored"]
