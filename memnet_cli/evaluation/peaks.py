@@ -14,7 +14,7 @@ from memnet_cli.restoration.devices import Runtime
 _MAPS = 64
 #: (planes, side) of the convolution: which one is best depends on caches and number of units
 _CONV_SHAPES = {
-    "cpu": ((1, 64), (1, 128), (4, 64), (1, 256)),
+    "cpu": ((1, 64), (1, 128), (4, 64)),
     "cuda": ((64, 128), (16, 256), (4, 512), (1, 1024)),
     "mps": ((16, 64), (4, 128)),
 }
