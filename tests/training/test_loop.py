@@ -75,12 +75,12 @@ def test_the_weights_say_how_they_were_made(tiny: TrainingConfig) -> None:
 
 
 def test_a_run_ends_measured_within_its_time(tiny: TrainingConfig) -> None:
-    config = replace(with_recipe(tiny, "grow_to=2", "grow_at=0.5"), budget=Budget(seconds=6.0))
+    config = replace(with_recipe(tiny, "grow_to=2", "grow_at=0.5"), budget=Budget(seconds=12.0))
     said: list[Event] = []
     start = time.monotonic()
     result = run(config, said.append)
-    # much more than a step and a picture, much less than measuring on top of the six seconds
-    assert time.monotonic() - start < 9.0
+    # much more than a step and a picture, much less than measuring on top of the budget
+    assert time.monotonic() - start < 15.0
     assert result.finished and result.scores
     told = [event for event in said if isinstance(event, Progress)]
     assert told[-1].lr < 0.05 * config.recipe.lr  # annealed
@@ -117,7 +117,7 @@ def test_measuring_on_the_way_keeps_the_best(
     kept = np.mean([score["psnr"] for score in best.scores[HELD_BACK].values()])
     assert kept == pytest.approx(max(means), abs=1e-3)
     assert [event.best for event in measured] == [
-        mean == max(means[: index + 1]) for index, mean in enumerate(means)
+        all(mean > earlier for earlier in means[:index]) for index, mean in enumerate(means)
     ]
 
 
