@@ -36,7 +36,7 @@ class Budget:
     """How long a run is, in exactly one of three ways.
 
     Attributes:
-        steps: optimizer steps.
+        steps: optimizer steps; 0 only does what the recipe has at the end, and measures.
         epochs: passes over the data.
         seconds: wall time, from the start of the command to the last score; a run that was
             interrupted goes on counting where it stopped.
@@ -51,7 +51,7 @@ class Budget:
         given = [value for value in (self.steps, self.epochs, self.seconds) if value is not None]
         if len(given) != 1:
             raise UsageError("Give exactly one of --steps, --epochs and --time.")
-        if given[0] <= 0:
+        if given[0] < 0 or (given[0] == 0 and self.steps is None):
             raise UsageError(f"The budget is {given[0]}: expected more than 0.")
 
     def __str__(self) -> str:

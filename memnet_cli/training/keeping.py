@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from typing import TypeGuard
 
 import torch
 from torch import nn
@@ -13,10 +14,13 @@ from memnet_cli.checkpoints import WeightsInfo, save_weights
 from memnet_cli.errors import TrainingError
 from memnet_cli.evaluation.benchmark import LevelScores
 from memnet_cli.models import config_to_mapping
+from memnet_cli.models.base import RestorationModel
+from memnet_cli.models.memnet import MemNet
 from memnet_cli.training.averaging import recalibrate
 from memnet_cli.training.curves import draw_curves
 from memnet_cli.training.events import Measured, Note, Progress, Saved
 from memnet_cli.training.growth import recursions_of
+from memnet_cli.training.refitting import refit_ensemble
 from memnet_cli.training.session import Session
 from memnet_cli.training.state import save_checkpoint
 from memnet_cli.training.throughput import Meter
@@ -183,13 +187,21 @@ def forecast_measuring(session: Session, trainee: Trainee) -> None:
         session.clock.expect_measuring(seconds * cost + scoring)
 
 
+def _has_ensemble(model: RestorationModel) -> TypeGuard[MemNet]:
+    return isinstance(model, MemNet) and model.settings.multi_supervised
+
+
 def finish(session: Session, trainee: Trainee) -> dict[int, LevelScores]:
-    """Fit the BN statistics to the result if the recipe says so, measure, keep it as the last."""
+    """Fit BN statistics and ensemble as the recipe says, measure the result, keep it as last."""
     recipe = session.config.recipe
     if recipe.recalibrate and session.world.leads:
         steps = range(trainee.step, trainee.step + recipe.recalibrate)
         batches = (session.batch(step, slice(None))[1] for step in steps)
         recalibrate(trainee.result, batches)
+    result = trainee.result
+    if recipe.refit and session.world.leads and _has_ensemble(result):
+        steps = range(trainee.step, trainee.step + recipe.refit)
+        refit_ensemble(result, (session.batch(step, slice(None)) for step in steps))
     scores = measure_and_keep(session, trainee, session.clock.deadline())
     if session.world.leads:
         keep_weights(session, trainee, "last", scores)

@@ -169,7 +169,7 @@ def _progress(session: Session, trainee: Trainee) -> float:
     """Return the share of the budget that is used; it never falls."""
     budget = session.config.budget
     if budget.steps is not None:
-        return trainee.step / budget.steps
+        return trainee.step / budget.steps if budget.steps else 1.0
     if budget.epochs is not None:
         samples = trainee.step * session.config.recipe.batch
         return samples / (budget.epochs * session.sampler.epoch_samples)

@@ -73,6 +73,7 @@ class Recipe:
         grow_to: recursions of the growth stages after the first (MemNet).
         grow_at: shares of the budget at which they begin.
         recalibrate: batches that re-estimate the BN statistics of the result; 0 does not.
+        refit: batches that MemNet's ensemble weights are fitted to at the end; 0 does not.
     """
 
     name: str = "own"
@@ -112,6 +113,7 @@ class Recipe:
     grow_to: tuple[int, ...] = ()
     grow_at: tuple[float, ...] = ()
     recalibrate: int = 0
+    refit: int = 0
 
     def __post_init__(self) -> None:
         """Check types, choices and bounds.
@@ -128,7 +130,7 @@ class Recipe:
         for name in ("lr", "side_lr", "epochs", "drop_every_epochs", "batch", "accumulate"):
             _check(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
         _check("patch", self.patch, self.patch >= 4, "4 pixels or more")
-        for name in ("stride", "weight_decay", "clip", "recalibrate", "restart_lr"):
+        for name in ("stride", "weight_decay", "clip", "recalibrate", "refit", "restart_lr"):
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         for name in ("warmup", "final_lr", "quantised", "clean", "alpha", "momentum", "ema"):
             _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "0 to 1")

@@ -41,7 +41,7 @@ def test_a_budget_is_one_of_three() -> None:
     with pytest.raises(UsageError, match="exactly one"):
         Budget()
     with pytest.raises(UsageError, match="budget is 0"):
-        Budget(steps=0)
+        Budget(seconds=0)
 
 
 def test_levels_are_those_of_the_papers_or_wider(tiny: TrainingConfig) -> None:
