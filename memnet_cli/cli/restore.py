@@ -28,6 +28,7 @@ from memnet_cli.cli._options import (
     Tile,
     TileOverlap,
 )
+from memnet_cli.cli._signals import Stopped, stopping
 from memnet_cli.config import RuntimeOptions, parse_tile
 from memnet_cli.errors import UsageError
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 STREAM = "-"
-_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -192,9 +192,9 @@ def _run(
 
     outcomes: list[Outcome] = []
     start = time.perf_counter()
-    interrupted = False
+    stopped: Stopped | None = None
     try:
-        with picture_progress(hidden=report.json or report.quiet) as progress:
+        with stopping(), picture_progress(hidden=report.json or report.quiet) as progress:
             bar = progress.add_task("Restoring", total=len(jobs), pixels=0)
             pixels = 0
             for outcome in restore_folder(jobs, settings, restorers):
@@ -203,17 +203,17 @@ def _run(
                 pixels += width * height
                 progress.update(bar, advance=1, pixels=pixels)
                 _tell(outcome, settings, report)
-    except KeyboardInterrupt:
-        interrupted = True
+    except Stopped as request:
+        stopped = request
     seconds = time.perf_counter() - start
     if report.json:
-        print_json(_document(outcomes, restorers, seconds, interrupted))
+        print_json(_document(outcomes, restorers, seconds, stopped is not None))
     elif not report.quiet:
         _summarise(outcomes, settings, restorers, seconds, report)
-    if interrupted:
+    if stopped is not None:
         left = len(jobs) - len(outcomes)
-        print_error(f"Stopped by Ctrl-C: {left} of {len(jobs)} pictures were not done.")
-        raise typer.Exit(_INTERRUPTED)
+        print_error(f"Stopped by {stopped.name}: {left} of {len(jobs)} pictures were not done.")
+        raise typer.Exit(stopped.exit_code)
     if any(outcome.status == "failed" for outcome in outcomes):
         raise typer.Exit(1)
 

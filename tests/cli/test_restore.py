@@ -187,7 +187,12 @@ def test_auto_chooses_per_picture(
     np.testing.assert_array_equal(pixels("out/fine.png"), part)
 
 
-def test_ctrl_c_keeps_what_is_done(folder: Path, sr: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("number", "name", "code"), [(signal.SIGINT, b"Ctrl-C", 130), (signal.SIGTERM, b"SIGTERM", 143)]
+)
+def test_a_signal_keeps_what_is_done(
+    folder: Path, sr: list[str], number: int, name: bytes, code: int
+) -> None:
     big = np.zeros((1100, 1000), np.uint8)
     for index in range(30):
         Image.fromarray(big).save(f"in/{index:02}.png")
@@ -198,10 +203,11 @@ def test_ctrl_c_keeps_what_is_done(folder: Path, sr: list[str]) -> None:
     deadline = time.monotonic() + 90
     while not Path("out/00.png").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, said = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert b"Stopped by Ctrl-C" in said
+    assert running.returncode == code
+    assert b"Stopped by " + name in said
     written = sorted(Path("out").iterdir())
+    assert not [path for path in written if path.suffix == ".part"]
     assert 0 < len(written) < 31
     assert all(pixels(path).shape == (2200, 2000) for path in written if path.stem != "colour")
