@@ -23,6 +23,13 @@ def update_mean(mean: nn.Module, model: nn.Module, decay: float, step: int) -> N
     get_ema_multi_avg_fn(decay)(means, values, step)  # type: ignore[no-untyped-call]
 
 
+def freeze_statistics(model: nn.Module) -> None:
+    """Let every BN use its running statistics and leave them as they are; all else trains."""
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            module.eval()
+
+
 @torch.no_grad()
 def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """Set the running statistics of every BN to their plain mean over ``batches``."""

@@ -16,7 +16,7 @@ from memnet_cli.evaluation.benchmark import LevelScores
 from memnet_cli.evaluation.peaks import wait_for_device
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import out_of_memory
-from memnet_cli.training.averaging import update_mean
+from memnet_cli.training.averaging import freeze_statistics, update_mean
 from memnet_cli.training.clock import Clock
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.data import TrainingData
@@ -259,6 +259,8 @@ def _step(session: Session, trainee: Trainee, meter: Meter) -> None:
     epochs = session.config.budget.epochs or recipe.epochs
     factor = lr_factor(recipe, trainee.progress, epochs)
     set_rates(trainee.optimizers, factor)
+    if recipe.freeze_statistics:
+        freeze_statistics(trainee.model)
     start = time.perf_counter()
     timed = session.runtime.device.type == "cpu" or trainee.step % _TIMED_EVERY == 0
     if timed:

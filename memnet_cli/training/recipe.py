@@ -72,6 +72,8 @@ class Recipe:
         ema: decay of the running mean of the weights that is kept as the result; 0 takes none.
         grow_to: recursions of the growth stages after the first (MemNet).
         grow_at: shares of the budget at which they begin.
+        freeze_statistics: normalise by the running statistics that the first weights came with, as
+            restoring does, instead of by those of each batch; for going on from good weights.
         recalibrate: batches that re-estimate the BN statistics of the result; 0 does not.
         refit: batches that MemNet's ensemble weights are fitted to at the end; 0 does not.
     """
@@ -112,6 +114,7 @@ class Recipe:
     ema: float = 0.999
     grow_to: tuple[int, ...] = ()
     grow_at: tuple[float, ...] = ()
+    freeze_statistics: bool = False
     recalibrate: int = 0
     refit: int = 0
 

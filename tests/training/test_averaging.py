@@ -7,7 +7,7 @@ import torch
 
 from memnet_cli.models import build_model
 from memnet_cli.models.configs import MemNetConfig
-from memnet_cli.training.averaging import recalibrate, update_mean
+from memnet_cli.training.averaging import freeze_statistics, recalibrate, update_mean
 
 _CONFIG = MemNetConfig(memory_blocks=2, recursions=1, width=4)
 
@@ -39,3 +39,16 @@ def test_recalibrated_statistics_are_those_of_the_batches() -> None:
     assert torch.allclose(norm.get_buffer("running_var"), variances.mean(0), rtol=1e-4)
     assert not model.training
     assert norm.momentum == pytest.approx(0.1)
+
+
+def test_frozen_statistics_are_those_of_restoring() -> None:
+    model = build_model(_CONFIG)
+    model(torch.rand(2, 1, 8, 8))
+    before = {n: t.clone() for n, t in model.state_dict().items() if "running" in n}
+    freeze_statistics(model.train())
+    trained = model(torch.linspace(0, 1, 64).reshape(1, 1, 8, 8))
+    trained.sum().backward()
+    assert torch.equal(trained, model.eval()(torch.linspace(0, 1, 64).reshape(1, 1, 8, 8)))
+    assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in before.items())
+    weight = model.get_parameter("blocks.0.recursion.norm1.0.weight")
+    assert weight.grad is not None and bool(weight.grad.any())

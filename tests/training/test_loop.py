@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -202,3 +203,17 @@ def test_pictures_smaller_than_a_patch_are_refused(
     Image.fromarray(photograph[:15, :40]).save(folder / "small.png")
     with pytest.raises(DatasetError, match="as large as a patch of 16x16 pixels"):
         run(replace(tiny, data=(str(folder),)))
+
+
+def test_frozen_statistics_stay_those_of_the_first_weights(tiny: TrainingConfig) -> None:
+    run(tiny)
+    first = load_weights(tiny.out / "last.safetensors")[0].state_dict()
+    config = replace(
+        with_recipe(tiny, "freeze_statistics=true"),
+        init=tiny.out / "last.safetensors",
+        out=tiny.out / "more",
+    )
+    run(config)
+    second = load_weights(config.out / "last.safetensors")[0].state_dict()
+    for name, tensor in second.items():
+        assert torch.equal(tensor, first[name]) == ("running" in name), name
