@@ -26,10 +26,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from memnet_cli.checkpoints import load_weights
-from memnet_cli.evaluation.benchmark import evaluate
+from memnet_cli.evaluation.protocols import image_rng, prepare, score
 from memnet_cli.models import build_model, neighbourhood
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import NLRNConfig
@@ -109,24 +110,38 @@ def print_costs(weights: str | None, modes: Sequence[str], sides: Sequence[int])
             )
 
 
+def middle(pixels: np.ndarray, side: int | None) -> np.ndarray:
+    """Cut the middle ``side`` x ``side`` pixels out, or return all."""
+    if side is None:
+        return pixels
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    return pixels[max(top, 0) :, max(left, 0) :][:side, :side]
+
+
 def print_scores(weights: str, modes: Sequence[str], options: argparse.Namespace) -> None:
     """Print the PSNR of every mode on a set of pictures."""
     images = find_images(options.psnr, data_dir=options.data_dir)[: options.limit]
-    level = options.level
-    print(f"\n| mode | {options.psnr}, {len(images)} pictures, sigma {level} (dB) | seconds |")
+    level, task = options.level, TASKS["denoise"]
+    pairs = []
+    for image in images:
+        pixels = np.asarray(Image.open(image.path, formats=["PNG", "BMP", "JPEG", "TIFF"]))
+        pixels = middle(pixels, options.crop)
+        pairs.append(prepare(pixels, task, level, image_rng(0, image.name, level)))
+    size = f", the middle {options.crop}x{options.crop}" if options.crop else ""
+    print(f"\n| mode | {options.psnr}, {len(images)} pictures{size}, sigma {level} | seconds |")
     print("| :-- | --: | --: |")
     for mode in modes:
         model = in_mode(network(weights), mode)
 
-        @torch.inference_mode()
-        def restored(degraded: np.ndarray, model: RestorationModel = model) -> np.ndarray:
-            plane: np.ndarray = model(torch.from_numpy(degraded)[None, None])[0, 0].numpy()
-            return plane
-
         start = time.perf_counter()
-        scores = evaluate(restored, images, TASKS["denoise"], level)
+        psnrs = []
+        for pair in pairs:
+            degraded = torch.from_numpy(pair.degraded.astype(np.float32))[None, None]
+            with torch.inference_mode():
+                restored = model(degraded)[0, 0].numpy()
+            psnrs.append(score(pair.clean, restored, task, level).psnr)
         seconds = time.perf_counter() - start
-        print(f"| {mode} | {scores.psnr:.3f} | {seconds:.1f} |", flush=True)
+        print(f"| {mode} | {np.mean(psnrs):.3f} dB | {seconds:.1f} |", flush=True)
 
 
 def best_of(run: Callable[[], object], repeats: int = 3) -> float:
@@ -187,6 +202,7 @@ def main() -> None:
     parser.add_argument("--psnr", metavar="SET", help="also measure PSNR on this set")
     parser.add_argument("--level", type=int, default=50, help="sigma for --psnr")
     parser.add_argument("--limit", type=int, help="only the first N pictures")
+    parser.add_argument("--crop", type=int, help="only the middle N x N pixels, for --psnr")
     parser.add_argument("--data-dir", type=Path, help="folder that holds data sets")
     parser.add_argument("--kernels", action="store_true", help="time one step's ways alone")
     parser.add_argument("--child", help=argparse.SUPPRESS)
