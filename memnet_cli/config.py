@@ -39,8 +39,8 @@ class RuntimeOptions:
         tile_overlap: context in pixels around every tile; None takes the model's own.
         tta: average over the 8 flips and rotations (self-ensemble).
         exit_block: stop after this memory block, counted from 1; None runs them all.
-        nlrn_stride: average NLRN's patches this many pixels apart, as its authors do; None slides
-            its neighbourhood over whole tiles.
+        nlrn_stride: distance of NLRN's overlapping patches; None for three quarters of their
+            side, 0 to slide its neighbourhood over whole tiles.
     """
 
     device: str = "auto"
@@ -61,8 +61,8 @@ class RuntimeOptions:
             raise UsageError(f"The tile overlap is {self.tile_overlap}: give 0 or more pixels.")
         if self.exit_block is not None and self.exit_block < 1:
             raise UsageError(f"--exit-block {self.exit_block} is no block: they count from 1.")
-        if self.nlrn_stride is not None and self.nlrn_stride < 1:
-            raise UsageError(f"--nlrn-stride {self.nlrn_stride}: expected 1 pixel or more.")
+        if self.nlrn_stride is not None and self.nlrn_stride < 0:
+            raise UsageError(f"--nlrn-stride {self.nlrn_stride}: expected 0 or more pixels.")
 
 
 def parse_tile(text: str) -> TileSize:

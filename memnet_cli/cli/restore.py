@@ -85,7 +85,9 @@ def restore(
     ] = None,
     nlrn_stride: Annotated[
         int | None,
-        typer.Option("--nlrn-stride", help="Average NLRN's patches so far apart: 7 is the paper."),
+        typer.Option(
+            "--nlrn-stride", help="Distance of NLRN's patches: 7 in the paper, 0 for none."
+        ),
     ] = None,
     chroma: Annotated[
         bool, typer.Option("--chroma", help="For --task jpeg: restore the chroma planes too.")
@@ -244,7 +246,7 @@ def _summarise(
     parts = [
         ", ".join(f"{number} {status}" for status, number in counts.items()),
         f"{seconds:.1f} s",
-        f"{pixels / 1e6 / seconds:.2f} MP/s",
+        f"{pixels / 1e6 / seconds:.3g} MP/s",
         f"device {restorer.engine.runtime}",
         "weights " + ", ".join(item.weights.stem for item in restorers.values()),
     ]

@@ -38,7 +38,7 @@ _BASELINE_NAMES = {
 }
 _WARM_UP_SIDE = 64
 _SAYS_BLOCK = re.compile(r"(.+)@([1-9]\d?)")
-_SAYS_STRIDE = re.compile(r"(.+):([1-9]\d?)")
+_SAYS_STRIDE = re.compile(r"(.+):(\d\d?)")
 
 
 @dataclass(frozen=True)

@@ -162,13 +162,30 @@ class NLRN(RestorationModel):
         return restored
 
 
+def in_patches(model: RestorationModel, stride: int | None) -> RestorationModel:
+    """Return ``model`` as it restores planes: NLRN in overlapping patches, others as they are.
+
+    Args:
+        model: any network.
+        stride: distance of the patches; None takes three quarters of their side, and 0 slides the
+            neighbourhood over the whole plane instead.
+    """
+    if not isinstance(model, NLRN) or stride == 0:
+        return model
+    size = model.settings.neighbourhood
+    return PatchAverage(model, max(1, 3 * size // 4) if stride is None else stride)
+
+
 class PatchAverage(RestorationModel):
     """Restores overlapping patches and averages them, as the authors' test code does.
 
     Patches are as large as the neighbourhood and lie ``stride`` pixels apart, the last ones at the
-    border; a plane smaller than that is one patch.
+    border; a plane smaller than that is one patch. This is what the network is trained on: patches
+    in which every pixel sees every other, and few are out of the convolutions' reach of a border.
     """
 
+    #: A tile has the patches of the whole plane around all that is kept of it, if not at the same
+    #: places.
     halo: ClassVar[int] = 44
 
     def __init__(self, model: RestorationModel, stride: int) -> None:
@@ -180,7 +197,7 @@ class PatchAverage(RestorationModel):
         self.size = model.config.neighbourhood
         if not 1 <= stride <= self.size:
             raise UsageError(
-                f"--nlrn-stride is {stride}: expected 1 to {self.size}, the patches' side."
+                f"--nlrn-stride is {stride}: expected 1 to {self.size}, the patches' side, or 0."
             )
         self.model = model
         self.stride = stride

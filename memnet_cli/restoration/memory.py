@@ -14,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from memnet_cli.models.base import RestorationModel
 
 _PROBE_SIDE = 64
+#: NLRN's patches are worked on a few at a time, whatever the plane: it must hold many.
+_PATCHES_SIDE = 512
 #: Of the memory that is free now; the rest is for the pictures and for other programs.
 _SHARE_OF_FREE = 0.5
 #: What a process takes for every byte of tensors: scratch of the convolution library, and on the
@@ -71,10 +73,14 @@ def peak_bytes_per_pixel(model: RestorationModel, dtype: torch.dtype, fused: boo
     from memnet_cli.models import build_model
     from memnet_cli.models.fused import PLAIN, FusedMemNet
     from memnet_cli.models.memnet import MemNet
+    from memnet_cli.models.nlrn import PatchAverage
 
     with torch.device("meta"):
         shadow = build_model(model.config).eval()
-        plane = torch.empty(1, 1, _PROBE_SIDE, _PROBE_SIDE)
+        side = _PROBE_SIDE
+        if isinstance(model, PatchAverage):
+            shadow, side = PatchAverage(shadow, model.stride), _PATCHES_SIDE
+        plane = torch.empty(1, 1, side, side)
     run: Callable[[torch.Tensor], torch.Tensor]
     if fused and isinstance(shadow, MemNet):
         run = FusedMemNet(shadow, dtype, PLAIN)
@@ -82,7 +88,7 @@ def peak_bytes_per_pixel(model: RestorationModel, dtype: torch.dtype, fused: boo
         run, plane = shadow.to(dtype), plane.to(dtype)
     with torch.inference_mode(), _LiveBytes() as counter:
         run(plane)
-    return float(counter.peak) / _PROBE_SIDE**2
+    return float(counter.peak) / side**2
 
 
 def overhead(device: torch.device) -> float:

@@ -22,6 +22,7 @@ from memnet_cli.imaging.images import (
     picture_to_array,
     picture_to_pil,
 )
+from memnet_cli.models.nlrn import in_patches
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import Engine, Plane
 from memnet_cli.restoration.fast import fast_model
@@ -89,7 +90,8 @@ class Restorer:
             tile_overlap: context around every tile in pixels; None takes the model's own.
             tta: average over the 8 flips and rotations: slower, a little better.
             exit_block: stop after this memory block (multi-supervised MemNet): faster.
-            nlrn_stride: average NLRN's patches so many pixels apart, as its authors do: slower.
+            nlrn_stride: distance of NLRN's overlapping patches: 7 as its authors, None for three
+                quarters of their side, 0 to slide its neighbourhood over the plane instead.
 
         Raises:
             UsageError: for an unknown task, device name, precision or an impossible option.
@@ -108,10 +110,7 @@ class Restorer:
         """Load the weights file at ``path`` for ``task``; see :meth:`load` for what is raised."""
         check_purpose(path, task.name, options.exit_block, options.nlrn_stride)
         module, info = load_weights(path)
-        if options.nlrn_stride is not None:
-            from memnet_cli.models.nlrn import PatchAverage
-
-            module = PatchAverage(module, options.nlrn_stride)
+        module = in_patches(module, options.nlrn_stride)
         runtime = resolve_runtime(options.device, options.precision)
         channels_last = torch.channels_last
         module = module.to(runtime.device, memory_format=channels_last)  # type: ignore[call-overload]

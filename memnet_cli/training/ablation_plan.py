@@ -44,6 +44,11 @@ class AblationRequest:
     settings: tuple[str, ...] = ()
     machine: Machine = field(default_factory=Machine)
 
+    def __post_init__(self) -> None:
+        """Refuse a budget that trains nothing."""
+        if self.budget.steps == 0:
+            raise UsageError("The budget is 0 steps: expected more, to tell variants apart.")
+
 
 @dataclass(frozen=True)
 class PlannedRun:

@@ -10,6 +10,7 @@ import numpy as np
 
 from memnet_cli.evaluation.benchmark import LevelScores, evaluate
 from memnet_cli.models.base import RestorationModel
+from memnet_cli.models.nlrn import in_patches
 from memnet_cli.restoration.devices import Runtime
 from memnet_cli.restoration.engine import Engine, Plane
 from memnet_cli.restoration.fast import fast_model
@@ -21,7 +22,8 @@ _TRIAL_SIDE = 128
 
 
 def _engine(model: RestorationModel, runtime: Runtime) -> Engine:
-    fast = fast_model(model.eval(), runtime)
+    model = in_patches(model.eval(), None)
+    fast = fast_model(model, runtime)
     return Engine(
         model=model,
         runtime=runtime,

@@ -35,11 +35,12 @@ def restored(weights: Path, degraded: np.ndarray, stride: int | None) -> np.ndar
 
 def test_the_stride_averages_patches(weights: Path) -> None:
     degraded = np.random.default_rng(0).random((9, 15), dtype=np.float32)
-    left, right = restored(weights, degraded[:, :9], None), restored(weights, degraded[:, 6:], None)
+    left, right = restored(weights, degraded[:, :9], 0), restored(weights, degraded[:, 6:], 0)
     averaged = restored(weights, degraded, 6)
     np.testing.assert_allclose(averaged[:, :6], left[:, :6], atol=1e-6)
     np.testing.assert_allclose(averaged[:, 6:9], (left[:, 6:] + right[:, :3]) / 2, atol=1e-6)
-    assert np.abs(averaged - restored(weights, degraded, None)).max() > 1e-4
+    assert np.abs(averaged - restored(weights, degraded, 0)).max() > 1e-4
+    np.testing.assert_array_equal(restored(weights, degraded, None), averaged)  # 3/4 of 9
 
 
 def test_the_output_says_so(weights: Path) -> None:
@@ -47,7 +48,7 @@ def test_the_output_says_so(weights: Path) -> None:
     assert "nlrn-stride=7" in restorer.provenance()["memnet:options"]
 
 
-@pytest.mark.parametrize("stride", [0, 10])
+@pytest.mark.parametrize("stride", [-1, 10])
 def test_strides_that_leave_gaps_are_refused(weights: Path, stride: int) -> None:
     with pytest.raises(UsageError, match=f"--nlrn-stride {stride}"):
         Restorer.load(task="denoise", weights=weights, nlrn_stride=stride)
@@ -59,6 +60,15 @@ def test_other_networks_have_no_stride(tiny_weights: dict[str, Path]) -> None:
 
 
 def test_tiles_stay_small_enough_to_keep_correlations(weights: Path) -> None:
-    engine = Restorer.load(task="denoise", weights=weights).engine
+    engine = Restorer.load(task="denoise", weights=weights, nlrn_stride=0).engine
     assert engine.tile_side(300, 380) == 380
     assert engine.tile_side(3000, 4000) <= 384
+
+
+def test_patches_need_no_small_tiles(weights: Path) -> None:
+    patches, sliding = (
+        Restorer.load(task="denoise", weights=weights, nlrn_stride=stride).engine
+        for stride in (None, 0)
+    )
+    assert patches.tile_side(1000, 1000) == 1000
+    assert patches.bytes_per_pixel < sliding.bytes_per_pixel / 2
