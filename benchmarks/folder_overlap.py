@@ -27,14 +27,12 @@ from memnet_cli.restoration.host_memory import reuse_freed_memory
 from memnet_cli.restoration.jobs import Job, Naming, plan_jobs
 from memnet_cli.restoration.picture_files import (
     Outcome,
-    Pieces,
     Read,
-    output_shape,
     read_job,
     write_result,
 )
 from memnet_cli.restoration.picture_files import Restored as ToWrite
-from memnet_cli.restoration.restorer import Restorer
+from memnet_cli.restoration.restorer import Restorer, scaled_shape
 
 _PHOTOGRAPH_SIDE = 512
 
@@ -173,11 +171,11 @@ def _one_by_one(
         if not isinstance(read, Read):
             raise SystemExit(read.error)
         assert read.parts is not None
-        planes = tuple(restored.plane for restored in restorer.engine.restore(read.planes))
+        done = restorer.restore_parts([read.parts])[0]
         start = time.perf_counter()
-        shape = output_shape(read.picture.height, read.picture.width, settings)
-        pieces = Pieces(read.parts, planes, shape)
-        write_result(ToWrite(pieces, None, provenance, Outcome(job, "restored")), settings)
+        height, width = scaled_shape(read.picture.height, read.picture.width, settings.scale)
+        outcome = Outcome(job, "restored", size=(width, height))
+        write_result(ToWrite(done, None, provenance, outcome), settings)
         write_seconds += time.perf_counter() - start
     return Sequential(read_seconds, clock.seconds, write_seconds)
 

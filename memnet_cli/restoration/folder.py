@@ -16,15 +16,12 @@ from functools import partial
 
 from memnet_cli.errors import DeviceError, ImageError
 from memnet_cli.imaging.images import Picture
-from memnet_cli.restoration.engine import Restored as RestoredPlane
 from memnet_cli.restoration.jobs import Job
 from memnet_cli.restoration.picture_files import (
     Outcome,
-    Pieces,
     Read,
     Restored,
     Settings,
-    output_shape,
     pixels_to_come,
     pixels_to_write,
     read_job,
@@ -32,7 +29,7 @@ from memnet_cli.restoration.picture_files import (
     write_result,
 )
 from memnet_cli.restoration.pipeline import Bound, read_ahead, write_behind
-from memnet_cli.restoration.restorer import Restorer
+from memnet_cli.restoration.restorer import RestoredParts, Restorer, scaled_shape
 
 __all__ = ["FileThreads", "Outcome", "Settings", "file_threads", "restore_folder"]
 
@@ -140,7 +137,8 @@ def _restore_groups(
             yield [read]
             continue
         group.append(read)
-        pixels += math.prod(output_shape(read.picture.height, read.picture.width, settings))
+        shape = scaled_shape(read.picture.height, read.picture.width, settings.scale)
+        pixels += math.prod(shape)
         del read
         if pixels >= limit or len(group) >= _GROUP_PICTURES:
             yield from _restore_group(group, settings, restorers)
@@ -167,11 +165,16 @@ def _restore_members(
 ) -> Iterator[Sequence[Restored | Outcome]]:
     start = time.perf_counter()
     try:
-        planes = restorer.engine.restore([plane for read in members for plane in read.planes])
+        results = restorer.restore_parts([read.parts for read in members if read.parts])
     except (ImageError, DeviceError, MemoryError) as error:
         failure = sentence(error, members[0].job)
     else:
-        yield _shared_out(members, planes, settings, restorer, time.perf_counter() - start)
+        # each has its share of the time by pixels
+        pace = (time.perf_counter() - start) / sum(_pixels(read.picture) for read in members)
+        yield [
+            _restored(read, done, done.notes, settings, restorer, pace * _pixels(read.picture))
+            for read, done in zip(members, results, strict=True)
+        ]
         return
     if len(members) == 1:
         yield [Outcome(members[0].job, "failed", error=failure)]
@@ -181,31 +184,13 @@ def _restore_members(
         yield from _restore_members([read], settings, restorer)
 
 
-def _shared_out(
-    members: Sequence[Read],
-    planes: Iterable[RestoredPlane],
-    settings: Settings,
-    restorer: Restorer,
-    seconds: float,
-) -> list[Restored]:
-    """Give every picture of a group its planes, and its share of the time by pixels."""
-    total = sum(read.picture.height * read.picture.width for read in members)
-    left = iter(planes)
-    restored = []
-    for read in members:
-        assert read.parts is not None
-        own = [next(left) for _ in read.parts.channels]
-        notes = tuple(dict.fromkeys(note for item in own for note in item.notes))
-        shape = output_shape(read.picture.height, read.picture.width, settings)
-        pieces = Pieces(read.parts, tuple(item.plane for item in own), shape)
-        share = seconds * read.picture.height * read.picture.width / total
-        restored.append(_restored(read, pieces, notes, settings, restorer, share))
-    return restored
+def _pixels(picture: Picture) -> int:
+    return picture.height * picture.width
 
 
 def _restored(
     read: Read,
-    pieces: Pieces | Picture,
+    picture: RestoredParts | Picture,
     notes: tuple[str, ...],
     settings: Settings,
     restorer: Restorer | None,
@@ -231,7 +216,7 @@ def _restored(
         notes += (f"beware: {read.diagnosis.warning}",)
     if read.picture.source.frames > 1:
         notes += (f"first of {read.picture.source.frames} frames",)
-    height, width = output_shape(read.picture.height, read.picture.width, settings)
+    height, width = scaled_shape(read.picture.height, read.picture.width, settings.scale)
     outcome = Outcome(
         read.job,
         "unchanged" if restorer is None else "restored",
@@ -242,4 +227,4 @@ def _restored(
         tile_difference=difference,
     )
     degraded = None if settings.compare is None else read.picture
-    return Restored(pieces, degraded, provenance, outcome)
+    return Restored(picture, degraded, provenance, outcome)

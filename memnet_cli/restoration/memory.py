@@ -11,7 +11,11 @@ import psutil
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from memnet_cli.models import build_model
 from memnet_cli.models.base import RestorationModel
+from memnet_cli.models.fused import PLAIN, FusedMemNet
+from memnet_cli.models.memnet import MemNet
+from memnet_cli.models.nlrn import PatchAverage, in_patches
 
 _PROBE_SIDE = 64
 #: NLRN's patches are worked on a few at a time, whatever the plane: it must hold many.
@@ -70,16 +74,11 @@ def peak_bytes_per_pixel(model: RestorationModel, dtype: torch.dtype, fused: boo
         dtype: of its maps.
         fused: count MemNet's fast path; the plane itself is float32 there.
     """
-    from memnet_cli.models import build_model
-    from memnet_cli.models.fused import PLAIN, FusedMemNet
-    from memnet_cli.models.memnet import MemNet
-    from memnet_cli.models.nlrn import PatchAverage
-
     with torch.device("meta"):
         shadow = build_model(model.config).eval()
         side = _PROBE_SIDE
         if isinstance(model, PatchAverage):
-            shadow, side = PatchAverage(shadow, model.stride), _PATCHES_SIDE
+            shadow, side = in_patches(shadow, model.stride), _PATCHES_SIDE
         plane = torch.empty(1, 1, side, side)
     run: Callable[[torch.Tensor], torch.Tensor]
     if fused and isinstance(shadow, MemNet):

@@ -27,8 +27,8 @@ from memnet_cli.imaging.images import (
 )
 from memnet_cli.restoration.detect import Diagnosis, diagnose
 from memnet_cli.restoration.jobs import Job
-from memnet_cli.restoration.planes import Plane, Split, enlarge, merge, split
-from memnet_cli.restoration.restorer import Restorer
+from memnet_cli.restoration.planes import Split, enlarge
+from memnet_cli.restoration.restorer import RestoredParts, Restorer, scaled_shape
 
 Status = Literal["restored", "unchanged", "skipped", "failed"]
 
@@ -105,43 +105,19 @@ class Read:
     parts: Split | None
     seconds: float
 
-    @property
-    def planes(self) -> tuple[Plane, ...]:
-        """What the model is to restore."""
-        return () if self.parts is None else self.parts.planes
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """A restored picture that is not yet put together.
-
-    Attributes:
-        parts: the degraded picture.
-        planes: restored, one for each channel of ``parts``.
-        shape: (height, width) of the output.
-    """
-
-    parts: Split
-    planes: tuple[Plane, ...]
-    shape: tuple[int, int]
-
-    def together(self) -> Picture:
-        """Return the restored picture."""
-        return merge(self.parts, self.planes, self.shape)
-
 
 @dataclass(frozen=True)
 class Restored:
     """What is to be written.
 
     Attributes:
-        pieces: of the output; the picture itself where nothing was to be repaired.
+        picture: the output, taken apart; the picture itself where nothing was to be repaired.
         degraded: the input, where it is to be shown beside the output.
         provenance: how the output was made, or None.
-        outcome: what is known of it before it is written.
+        outcome: what is known of it before it is written, its size at least.
     """
 
-    pieces: Pieces | Picture
+    picture: RestoredParts | Picture
     degraded: Picture | None
     provenance: Mapping[str, str] | None
     outcome: Outcome
@@ -163,13 +139,7 @@ def pixels_to_come(job: Job, settings: Settings) -> int:
         size = picture_size(job.source)
     except (ImageError, OSError, MemoryError):
         return 0
-    return math.prod(output_shape(size.height, size.width, settings))
-
-
-def output_shape(height: int, width: int, settings: Settings) -> tuple[int, int]:
-    """Return the (height, width) that a picture has once it is restored."""
-    factor = settings.scale or 1.0
-    return max(1, round(height * factor)), max(1, round(width * factor))
+    return math.prod(scaled_shape(size.height, size.width, settings.scale))
 
 
 def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) -> Read | Outcome:
@@ -188,16 +158,14 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
             diagnose(picture) if settings.task == "auto" else Diagnosis(settings.task, "asked for")
         )
         task = diagnosis.task
-        parts = None if task is None else _take_apart(picture, settings, restorers[task])
+        parts = None
+        if task is not None:
+            parts = restorers[task].take_apart(
+                picture, scale=settings.scale, chroma=settings.chroma
+            )
     except (ImageError, MemoryError) as error:
         return Outcome(job, "failed", error=sentence(error, job))
     return Read(job, picture, diagnosis, parts, time.perf_counter() - start)
-
-
-def _take_apart(picture: Picture, settings: Settings, restorer: Restorer) -> Split:
-    restorer.task.check_options(settings.scale, settings.chroma)
-    trained = restorer.trained_scale(settings.scale)
-    return split(picture, restorer.task, scale=trained, chroma=settings.chroma)
 
 
 def sentence(error: BaseException, job: Job) -> str:
@@ -219,7 +187,11 @@ def write_result(item: Restored | Outcome, settings: Settings) -> Outcome:
     start = time.perf_counter()
     job = item.outcome.job
     try:
-        picture = item.pieces.together() if isinstance(item.pieces, Pieces) else item.pieces
+        picture = item.picture
+        if isinstance(picture, RestoredParts):
+            assert item.outcome.size is not None
+            width, height = item.outcome.size
+            picture = picture.together((height, width))
         size = _write(job, picture, settings.quality, item.provenance)
         if settings.compare is not None and item.degraded is not None:
             _write_comparison(job, item.degraded, picture, settings.compare)

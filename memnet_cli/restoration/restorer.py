@@ -27,11 +27,30 @@ from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import Engine, Plane
 from memnet_cli.restoration.fast import fast_model
 from memnet_cli.restoration.memory import peak_bytes_per_pixel
-from memnet_cli.restoration.planes import merge, split
+from memnet_cli.restoration.planes import Split, merge, split
 from memnet_cli.stores.weights import find_weights
 from memnet_cli.tasks import Task, get_task
 
 ImageOrArray = TypeVar("ImageOrArray", Image.Image, NDArray[Any])
+
+
+@dataclass(frozen=True)
+class RestoredParts:
+    """A restored picture that is not yet put together.
+
+    Attributes:
+        parts: the degraded picture.
+        planes: restored, one for each channel of ``parts``.
+        notes: what the user should know about how they were made.
+    """
+
+    parts: Split
+    planes: tuple[Plane, ...]
+    notes: tuple[str, ...]
+
+    def together(self, shape: tuple[int, int]) -> Picture:
+        """Return the restored picture of (height, width)."""
+        return merge(self.parts, self.planes, shape)
 
 
 @dataclass(frozen=True)
@@ -163,18 +182,35 @@ class Restorer:
             ImageError: if a result is not finite in float32 either.
             DeviceError: if memory does not suffice for the smallest tile.
         """
+        parts = [self.take_apart(picture, scale=scale, chroma=chroma) for picture in pictures]
+        return [
+            Restoration(done.together(scaled_shape(p.height, p.width, scale)), done.notes)
+            for p, done in zip(pictures, self.restore_parts(parts), strict=True)
+        ]
+
+    def take_apart(
+        self, picture: Picture, *, scale: float | None = None, chroma: bool = False
+    ) -> Split:
+        """Return the planes that are to be restored, and what is around them.
+
+        Raises:
+            UsageError: for a scale or option that does not go with the task.
+        """
         self.task.check_options(scale, chroma)
-        trained = self.trained_scale(scale)
-        parts = [split(p, self.task, scale=trained, chroma=chroma) for p in pictures]
-        planes = [plane for part in parts for plane in part.planes]
-        restored = iter(self.engine.restore(planes))
+        return split(picture, self.task, scale=self.trained_scale(scale), chroma=chroma)
+
+    def restore_parts(self, parts: Sequence[Split]) -> list[RestoredParts]:
+        """Restore pictures that were taken apart; tiles of equal size share a batch.
+
+        Raises:
+            ImageError, DeviceError: as :meth:`restore` does.
+        """
+        planes = iter(self.engine.restore([plane for part in parts for plane in part.planes]))
         results = []
-        for picture, part in zip(pictures, parts, strict=True):
-            own = [next(restored) for _ in part.channels]
-            shape = _scaled_shape(picture, scale)
-            merged = merge(part, tuple(item.plane for item in own), shape)
-            notes = {note: None for item in own for note in item.notes}
-            results.append(Restoration(merged, tuple(notes)))
+        for part in parts:
+            own = [next(planes) for _ in part.channels]
+            notes = tuple(dict.fromkeys(note for item in own for note in item.notes))
+            results.append(RestoredParts(part, tuple(item.plane for item in own), notes))
         return results
 
     def trained_scale(self, scale: float | None) -> int:
@@ -199,8 +235,8 @@ class Restorer:
 
         In [0, 1]. Where the tile would hold the whole picture, half of its longer side is taken.
         """
-        side = self.engine.tile_side(*_scaled_shape(picture, scale))
-        longer = max(_scaled_shape(picture, scale))
+        shape = scaled_shape(picture.height, picture.width, scale)
+        side, longer = self.engine.tile_side(*shape), max(shape)
         if side >= longer:
             side = max(longer // 2 + self.engine.overlap, 2 * self.engine.overlap + 16)
         results = [
@@ -231,6 +267,7 @@ class Restorer:
         }
 
 
-def _scaled_shape(picture: Picture, scale: float | None) -> tuple[int, int]:
+def scaled_shape(height: int, width: int, scale: float | None) -> tuple[int, int]:
+    """Return the (height, width) that a picture has once it is restored."""
     factor = scale or 1.0
-    return max(1, round(picture.height * factor)), max(1, round(picture.width * factor))
+    return max(1, round(height * factor)), max(1, round(width * factor))

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -35,17 +35,9 @@ from memnet_cli.restoration.jobs import Job, Naming, plan_jobs
 from memnet_cli.restoration.restorer import Restorer
 
 PATIENCE = 20.0
+
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 Restorers = dict[str, Restorer]
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    deadline = time.monotonic() + PATIENCE
-    while set(threading.enumerate()) - before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert set(threading.enumerate()) <= before
 
 
 @pytest.fixture(scope="module")

@@ -15,19 +15,11 @@ from memnet_cli.restoration.pipeline import Bound, read_ahead, write_behind
 WIDE = Bound(1000, 1000)
 PATIENCE = 10.0
 
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+
 
 def one(_item: object) -> int:
     return 1
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    deadline = time.monotonic() + PATIENCE
-    while set(threading.enumerate()) - before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert set(threading.enumerate()) <= before
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
