@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memnet_cli.cli._console import err, out, table
+from memnet_cli.cli._options import (
+    DataDir,
+    Device,
+    Offline,
+    Quiet,
+    TrainingPrecision,
+    ValidationLimit,
+)
 from memnet_cli.cli._training import STOPPED, TrainingView, clock_text
 from memnet_cli.errors import UsageError
 
@@ -44,9 +52,7 @@ def ablate(
     validation: Annotated[
         str | None, typer.Option("--val", help="Set or folder to measure on, not the paper's.")
     ] = None,
-    validation_limit: Annotated[
-        int | None, typer.Option("--val-limit", min=1, help="Only its first N pictures.")
-    ] = None,
+    validation_limit: ValidationLimit = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Budget of a run in steps.")] = None,
     duration: Annotated[
         str | None, typer.Option("--time", help="Budget of a run in time, score included: 2m.")
@@ -62,15 +68,11 @@ def ablate(
     markdown: Annotated[
         Path | None, typer.Option("--markdown", help="Write the table here too, as Markdown.")
     ] = None,
-    device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
-    precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto",
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Folder that holds data sets.")
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    device: Device = "auto",
+    precision: TrainingPrecision = "auto",
+    data_dir: DataDir = None,
+    offline: Offline = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train the variants of a table with the same budget and seeds; say what their order shows.
 

@@ -18,7 +18,15 @@ from memnet_cli.cli._console import (
     print_error,
     print_warning,
 )
-from memnet_cli.cli._options import Device, Fp32, Precision, Tile, TileOverlap
+from memnet_cli.cli._options import (
+    DataDir,
+    Device,
+    Fp32,
+    Offline,
+    Precision,
+    Tile,
+    TileOverlap,
+)
 from memnet_cli.config import RuntimeOptions, parse_tile
 from memnet_cli.errors import UsageError
 
@@ -125,11 +133,8 @@ def benchmark(
     results: Annotated[
         Path | None, typer.Option("--results", help="Show a saved .json instead of running.")
     ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="Where datasets lie already; also MEMNET_DATA."),
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
+    data_dir: DataDir = None,
+    offline: Offline = False,
     device: Device = "auto",
     precision: Precision = "auto",
     fp32: Fp32 = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from memnet_cli.cli._console import out, picture_progress, print_error
-from memnet_cli.cli._options import Overwrite, Recursive
+from memnet_cli.cli._options import Overwrite, Quiet, Recursive
 from memnet_cli.errors import ImageError, UsageError
 
 
@@ -29,7 +29,7 @@ def degrade(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise.")] = 0,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Damage pictures: shrink them, add noise, or compress them as JPEG.
 

@@ -24,6 +24,7 @@ from memnet_cli.cli._options import (
     Fp32,
     Overwrite,
     Precision,
+    Quiet,
     Recursive,
     Tile,
     TileOverlap,
@@ -119,7 +120,7 @@ def restore(
     json: Annotated[
         bool, typer.Option("--json", help="One JSON document on standard output.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Restore pictures: enlarge them, remove noise, or remove JPEG damage.
 

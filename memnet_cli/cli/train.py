@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memnet_cli.cli._options import (
+    DataDir,
+    Device,
+    Offline,
+    Quiet,
+    TrainingPrecision,
+    ValidationLimit,
+)
 from memnet_cli.cli._training import STOPPED, TrainingView, print_result
 from memnet_cli.errors import UsageError
 from memnet_cli.files import is_file
@@ -53,9 +61,7 @@ def train(
         str | None,
         typer.Option("--val", help="Set or folder to measure on; else a few pictures are kept."),
     ] = None,
-    validation_limit: Annotated[
-        int | None, typer.Option("--val-limit", min=1, help="Only its first N pictures.")
-    ] = None,
+    validation_limit: ValidationLimit = None,
     validation_share: Annotated[
         float, typer.Option("--val-share", help="Share of the time to measure on the way.")
     ] = 0.05,
@@ -68,10 +74,8 @@ def train(
         str, typer.Option("--save-every", help="Time between checkpoints.")
     ] = "5m",
     keep: Annotated[int, typer.Option("--keep", min=1, help="Checkpoints to keep.")] = 2,
-    device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
-    precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto",
+    device: Device = "auto",
+    precision: TrainingPrecision = "auto",
     compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     gradient_checkpointing: Annotated[
         bool,
@@ -83,11 +87,9 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard events too.")
     ] = False,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Folder that holds data sets.")
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    data_dir: DataDir = None,
+    offline: Offline = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a network for a task; a run can be interrupted at any time and resumed.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from memnet_cli import cli
+from memnet_cli.cli._training import TrainingView
 
 
 @dataclass(frozen=True)
@@ -62,3 +65,18 @@ def memnet_process() -> Memnet:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def stopped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Press Ctrl-C, once, at the first word of a training run."""
+    shown = TrainingView.show
+    asked: list[bool] = []
+
+    def interrupted(view: TrainingView, event: object) -> None:
+        shown(view, event)  # type: ignore[arg-type]
+        if not asked:
+            asked.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(TrainingView, "show", interrupted)

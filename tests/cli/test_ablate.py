@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from memnet_cli.cli._training import TrainingView
 from tests.cli.conftest import Memnet
 
 _TINY = (
@@ -102,18 +99,8 @@ def test_interrupted_it_says_how_to_go_on(
     memnet: Memnet,
     folders: tuple[Path, Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    stopped_at_once: None,
 ) -> None:
-    shown = TrainingView.show
-    asked: list[bool] = []
-
-    def interrupted(view: TrainingView, event: object) -> None:
-        shown(view, event)  # type: ignore[arg-type]
-        if not asked:
-            asked.append(True)
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(TrainingView, "show", interrupted)
     command = _command("memnet-table1", folders, tmp_path / "out", "--seeds", 1)
     ran = memnet(*command)
     assert ran.code == 130

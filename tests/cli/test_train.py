@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memnet_cli.checkpoints import read_info
-from memnet_cli.cli._training import TrainingView
 from tests.cli.conftest import Memnet, Ran
 
 _TINY = [
@@ -72,19 +69,9 @@ def test_a_run_shows_its_recipe_its_steps_and_its_scores(
 
 
 def test_a_run_can_be_stopped_and_resumed_by_its_folder_alone(
-    memnet: Memnet, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    memnet: Memnet, pictures: Path, tmp_path: Path, stopped_at_once: None
 ) -> None:
-    shown = TrainingView.show
-    asked: list[bool] = []
-
-    def interrupted(view: TrainingView, event: object) -> None:
-        shown(view, event)  # type: ignore[arg-type]
-        if not asked:
-            asked.append(True)
-            os.kill(os.getpid(), signal.SIGINT)
-
     folder = tmp_path / "run"
-    monkeypatch.setattr(TrainingView, "show", interrupted)
     ran = memnet("train", "--task", "sr", "-d", pictures, "-o", folder, "--steps", 30, *_TINY)
     assert ran.code == 130
     assert "SIGINT asked it to stop): everything is saved; go on with" in ran.err
