@@ -37,8 +37,7 @@ _BASELINE_NAMES = {
     ("bm3d", "denoise"): "BM3D",
 }
 _WARM_UP_SIDE = 64
-_SAYS_BLOCK = re.compile(r"(.+)@([1-9]\d?)")
-_SAYS_STRIDE = re.compile(r"(.+):(\d\d?)")
+_SAYS_HOW = re.compile(r"(.+)([@:])(\d\d?)")
 
 
 @dataclass(frozen=True)
@@ -106,15 +105,15 @@ def parse_method(text: str) -> MethodName:
     if is_file(Path(text)):
         return MethodName(Path(text).stem, text)
     base, tta = (text[:-1], True) if text.endswith("+") else (text, False)
-    block, stride = _SAYS_BLOCK.fullmatch(base), _SAYS_STRIDE.fullmatch(base)
-    base = block[1] if block is not None else stride[1] if stride is not None else base
-    name = MethodName(
-        text,
-        base,
-        tta,
-        None if block is None else int(block[2]),
-        None if stride is None else int(stride[2]),
-    )
+    name = MethodName(text, base, tta)
+    how = _SAYS_HOW.fullmatch(base)
+    if how is not None:
+        base, sign, number = how[1], how[2], int(how[3])
+        name = (
+            MethodName(text, base, tta, exit_block=number)
+            if sign == "@"
+            else MethodName(text, base, tta, nlrn_stride=number)
+        )
     if name.is_file:
         return replace(name, text=text.replace(base, Path(base).stem))
     models = (model for model in available_models() if model != "plain")  # rivals, by file only
