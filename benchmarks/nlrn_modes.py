@@ -34,7 +34,7 @@ from memnet_cli.evaluation.protocols import image_rng, prepare, score
 from memnet_cli.models import build_model, neighbourhood
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import NLRNConfig
-from memnet_cli.models.nlrn import PatchAverage
+from memnet_cli.models.nlrn import in_patches
 from memnet_cli.restoration.host_memory import reuse_freed_memory
 from memnet_cli.stores.datasets import find_images
 from memnet_cli.tasks import TASKS
@@ -61,7 +61,7 @@ def network(weights: str | None) -> RestorationModel:
 def in_mode(model: RestorationModel, mode: str) -> RestorationModel:
     """Return ``model`` as ``mode`` runs it."""
     if mode.startswith("stride"):
-        return PatchAverage(model, int(mode.split()[1]))
+        return in_patches(model, int(mode.split()[1]))
     neighbourhood.STORED_BYTES = 0 if mode == "anew" else 1 << 60
     return model
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-#: Side of the squares. Measured on two AVX2 cores for q = 45, seconds a step and megapixel: see
-#: docs/nlrn.md.
+#: Side of the squares. Smaller ones copy more of their windows, larger ones mask out more.
 BLOCK = 16
 #: Correlations are kept from step to step up to this many bytes; beyond it they are computed
-#: anew from all earlier embeddings, which takes about twice as long and next to no memory.
+#: anew from all earlier embeddings, which takes about twice as long (docs/nlrn.md).
 STORED_BYTES = 2 << 30
 #: Groups are worked on together up to this many bytes of correlations.
 _CHUNK_BYTES = {"cuda": 512 << 20}
@@ -35,7 +35,6 @@ class Grid:
         multiplicity: (Q, K) float32, how often the k-th key of a group lies in the neighbourhood
             of its q-th pixel: 0 or 1, or more where a plane smaller than q wraps around more than
             once. None where all are 1.
-        bias: its logarithm, or None.
     """
 
     height: int
@@ -43,7 +42,11 @@ class Grid:
     reach: int
     block: int
     multiplicity: Tensor | None
-    bias: Tensor | None
+
+    @cached_property
+    def bias(self) -> Tensor | None:
+        """What is added before a softmax so that every key counts as often as it is met."""
+        return None if self.multiplicity is None else self.multiplicity.log()
 
     def queries(self, maps: Tensor) -> Tensor:
         """Return (groups, Q, C): the pixels of every group."""
@@ -88,14 +91,12 @@ def plan_grid(height: int, width: int, size: int, device: torch.device) -> Grid:
         multiplicity = torch.einsum("ij,kl->ikjl", rows, columns)
         multiplicity = multiplicity.reshape(height * width, height * width)
         plain = height == width == size
-        if plain:
-            return Grid(height, width, reach, 0, None, None)
-        return Grid(height, width, reach, 0, multiplicity, multiplicity.log())
+        return Grid(height, width, reach, 0, None if plain else multiplicity)
     inner = torch.arange(BLOCK, device=device)
     outer = torch.arange(-reach, BLOCK + reach, device=device)
     seen = ((inner[:, None] - outer).abs() <= reach).float()
     multiplicity = torch.einsum("ij,kl->ikjl", seen, seen).reshape(BLOCK**2, -1)
-    return Grid(height, width, reach, BLOCK, multiplicity, multiplicity.log())
+    return Grid(height, width, reach, BLOCK, multiplicity)
 
 
 def _visits(length: int, reach: int, device: torch.device) -> Tensor:

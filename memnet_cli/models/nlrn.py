@@ -188,13 +188,9 @@ class PatchAverage(RestorationModel):
     #: places.
     halo: ClassVar[int] = 44
 
-    def __init__(self, model: RestorationModel, stride: int) -> None:
+    def __init__(self, model: NLRN, stride: int) -> None:
         super().__init__(model.config)
-        if not isinstance(model.config, NLRNConfig):
-            raise UsageError(
-                f"--nlrn-stride is for NLRN, not for {model.config.model}: leave it out."
-            )
-        self.size = model.config.neighbourhood
+        self.size = model.settings.neighbourhood
         if not 1 <= stride <= self.size:
             raise UsageError(
                 f"--nlrn-stride is {stride}: expected 1 to {self.size}, the patches' side, or 0."

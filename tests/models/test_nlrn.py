@@ -12,7 +12,7 @@ from memnet_cli.models import neighbourhood as neighbourhood_module
 from memnet_cli.models.configs import METRICS, MemNetConfig, NLRNConfig
 from memnet_cli.models.cost import conv_weights
 from memnet_cli.models.neighbourhood import BLOCK, plan_grid
-from memnet_cli.models.nlrn import NLRN, PatchAverage
+from memnet_cli.models.nlrn import NLRN, PatchAverage, in_patches
 from memnet_cli.restoration.memory import peak_bytes_per_pixel
 
 from .literal_nlrn import literal_nlrn
@@ -166,7 +166,10 @@ def test_a_stride_beyond_the_patch_is_an_error(stride: int) -> None:
         PatchAverage(scrambled(SMALL), stride)
 
 
-def test_a_stride_for_another_network_is_an_error() -> None:
+def test_only_nlrn_is_restored_in_patches() -> None:
     other = build_model(MemNetConfig(memory_blocks=1, recursions=1, width=4))
-    with pytest.raises(UsageError, match="--nlrn-stride is for NLRN, not for memnet"):
-        PatchAverage(other, 7)
+    assert in_patches(other, 7) is other
+    model = scrambled(SMALL)
+    assert in_patches(model, 0) is model
+    patches = [in_patches(model, stride) for stride in (4, None)]
+    assert [isinstance(one, PatchAverage) and one.stride for one in patches] == [4, 3]
