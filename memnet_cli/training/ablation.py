@@ -44,14 +44,11 @@ class Variant:
     Attributes:
         name: what the paper calls it, or any name.
         model: fields of the model's config that differ from the other variants'.
-        scale: whole-numbered fields of the config that are multiplied, after every other setting,
-            so that a variant keeps its number of weights relative to the others at any width.
         published: PSNR that the paper printed, in dB; None if it printed none.
     """
 
     name: str
     model: Mapping[str, object] = field(default_factory=dict)
-    scale: Mapping[str, float] = field(default_factory=dict)
     published: float | None = None
 
     @property
@@ -122,7 +119,7 @@ class Ablation:
                 raise UsageError(
                     f"Two variants would share a folder: '{other}' and '{variant.name}'."
                 )
-            for key in (*variant.model, *variant.scale):
+            for key in variant.model:
                 if key not in known:
                     raise UsageError(
                         f"Variant '{variant.name}' sets '{key}', which {self.model} does not have; "

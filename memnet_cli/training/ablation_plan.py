@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memnet_cli.errors import UsageError
-from memnet_cli.models import config_from_mapping, config_to_mapping
 from memnet_cli.tasks import get_task
 from memnet_cli.training.ablation import Ablation, Variant
 from memnet_cli.training.config import Budget, Machine, TrainingConfig, identity
@@ -155,21 +154,11 @@ def _config(
 
 
 def _recipe(ablation: Ablation, request: AblationRequest, variant: Variant) -> Recipe:
-    """Return the recipe of one variant: the file's, then --set, then its own, then its scale."""
+    """Return the recipe of one variant: the file's, then --set, then its own."""
     own = [f"model.{key}={json.dumps(value)}" for key, value in variant.model.items()]
-    recipe = load_recipe(
+    return load_recipe(
         ablation.recipe, ablation.model, [*_overrides(ablation.settings), *request.settings, *own]
     )
-    if not variant.scale:
-        return recipe
-    whole = config_to_mapping(config_from_mapping(ablation.model, recipe.model))
-    scaled: dict[str, object] = {}
-    for key, factor in variant.scale.items():
-        value = whole[key]
-        if type(value) is not int:
-            raise UsageError(f"scale.{key} would multiply {value!r}: expected a whole number.")
-        scaled[key] = max(1, round(value * factor))
-    return replace(recipe, model={**recipe.model, **scaled})
 
 
 def _overrides(settings: Mapping[str, object], at: str = "") -> list[str]:

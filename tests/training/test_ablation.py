@@ -171,11 +171,6 @@ def test_bad_values_of_a_variant_name_it_when_planned(tmp_path: Path) -> None:
     unknown = load_ablation(_file(tmp_path, _GOOD))  # depth is the model's, not the recipe's
     with pytest.raises(UsageError, match="A recipe has no setting 'depth'"):
         plan_runs(unknown, _request(tmp_path))
-    scaled = load_ablation(
-        _file(tmp_path, sound.replace("width = 8", "width = 8\n[variants.scale]\nbias = 2"))
-    )
-    with pytest.raises(UsageError, match=r"scale\.bias would multiply True"):
-        plan_runs(scaled, _request(tmp_path))
 
 
 @pytest.mark.parametrize(
