@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Iterator
 from typing import TypeGuard
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from memnet_cli.checkpoints import WeightsInfo, save_weights
 from memnet_cli.errors import TrainingError
@@ -187,6 +188,14 @@ def forecast_measuring(session: Session, trainee: Trainee) -> None:
         session.clock.expect_measuring(seconds * cost + scoring)
 
 
+def _next_batches(
+    session: Session, trainee: Trainee, count: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield whole batches, clean and degraded, as the next steps would take them."""
+    for step in range(trainee.step, trainee.step + count):
+        yield session.batch(step, slice(None))
+
+
 def _has_ensemble(model: RestorationModel) -> TypeGuard[MemNet]:
     return isinstance(model, MemNet) and model.settings.multi_supervised
 
@@ -194,14 +203,12 @@ def _has_ensemble(model: RestorationModel) -> TypeGuard[MemNet]:
 def finish(session: Session, trainee: Trainee) -> dict[int, LevelScores]:
     """Fit BN statistics and ensemble as the recipe says, measure the result, keep it as last."""
     recipe = session.config.recipe
-    if recipe.recalibrate and session.world.leads:
-        steps = range(trainee.step, trainee.step + recipe.recalibrate)
-        batches = (session.batch(step, slice(None))[1] for step in steps)
-        recalibrate(trainee.result, batches)
     result = trainee.result
+    if recipe.recalibrate and session.world.leads:
+        batches = _next_batches(session, trainee, recipe.recalibrate)
+        recalibrate(result, (degraded for _, degraded in batches))
     if recipe.refit and session.world.leads and _has_ensemble(result):
-        steps = range(trainee.step, trainee.step + recipe.refit)
-        refit_ensemble(result, (session.batch(step, slice(None)) for step in steps))
+        refit_ensemble(result, _next_batches(session, trainee, recipe.refit))
     scores = measure_and_keep(session, trainee, session.clock.deadline())
     if session.world.leads:
         keep_weights(session, trainee, "last", scores)
