@@ -8,6 +8,7 @@ matrix product; what a pixel cannot see is masked out.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,13 +16,13 @@ import torch
 from torch import Tensor
 
 #: Side of the squares. Smaller ones copy more of their windows, larger ones mask out more.
-BLOCK = 16
+BLOCK = 8
 #: Correlations are kept from step to step up to this many bytes; beyond it they are computed
 #: anew from all earlier embeddings, which takes about twice as long (docs/nlrn.md).
 STORED_BYTES = 2 << 30
-#: Groups are worked on together up to this many bytes of correlations.
+#: So many bytes of correlations are worked on at once: on a CPU what its caches hold.
 _CHUNK_BYTES = {"cuda": 512 << 20}
-_CHUNK_BYTES_ELSEWHERE = 16 << 20
+_CHUNK_BYTES_ELSEWHERE = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,8 @@ class Correlation:
     """What a step knows of the correlations of the steps before it (s_corr, eq. 7).
 
     Attributes:
-        logits: their sum, (groups, Q, K) float32 in chunks of groups; empty where they are
-            computed anew from the embeddings.
+        logits: their sum, (groups, Q, K) float32 in chunks; empty where they are computed anew
+            from the embeddings.
         thetas, psis: the embeddings of all steps so far, (N, L, H, W) each.
     """
 
@@ -161,17 +162,24 @@ def attend(
     stored = _fits(grid, theta)
     now_theta, now_psi = (theta, psi) if stored else (torch.cat(thetas, 1), torch.cat(psis, 1))
     queries, keys, tokens = grid.queries(now_theta), grid.windows(now_psi), grid.windows(values)
-    sums, logits = [], []
-    for number, part in enumerate(_chunks(queries, keys)):
-        before = earlier.logits[number] if earlier.logits else None
-        bias = grid.bias if softmax else None
-        correlation = _correlation(queries[part], _copied(keys, part), before, bias)
-        weights = torch.softmax(correlation, -1) if softmax else _averaging(correlation, grid)
-        sums.append(torch.bmm(weights.to(values.dtype), _copied(tokens, part)))
-        if stored:
-            logits.append(correlation)
+    sums: list[Tensor] = []
+    logits: list[Tensor] = []
+    size, height = _chunk(queries, keys)
+    for own, near, token in zip(
+        torch.split(queries, size), _copies(keys, size), _copies(tokens, size), strict=True
+    ):
+        for row in range(0, queries.shape[1], height):
+            rows = slice(row, row + height)
+            before = earlier.logits[len(sums)] if earlier.logits else None
+            bias = grid.bias[rows] if softmax and grid.bias is not None else None
+            correlation = _correlation(own[:, rows], near, before, bias)
+            weights = correlation.softmax(-1) if softmax else _averaging(correlation, grid, rows)
+            sums.append(torch.bmm(weights.to(values.dtype), token).flatten(0, 1))
+            if stored:
+                logits.append(correlation)
     kept = Correlation(tuple(logits)) if stored else Correlation((), thetas, psis)
-    return grid.join(torch.cat(sums), theta.shape[0]), kept
+    together = torch.cat(sums).view(*queries.shape[:2], -1)
+    return grid.join(together, theta.shape[0]), kept
 
 
 def _fits(grid: Grid, maps: Tensor) -> bool:
@@ -180,25 +188,33 @@ def _fits(grid: Grid, maps: Tensor) -> bool:
     return 4 * pixels * keys <= STORED_BYTES
 
 
-def _chunks(queries: Tensor, keys: Tensor) -> list[slice]:
-    groups, own = queries.shape[:2]
+def _chunk(queries: Tensor, keys: Tensor) -> tuple[int, int]:
+    """Return how many groups, and rows of each, are worked on at once: of several groups all."""
+    own = queries.shape[1]
     others = keys.shape[-3] * keys.shape[-2]
-    limit = _CHUNK_BYTES.get(queries.device.type, _CHUNK_BYTES_ELSEWHERE)
-    size = max(1, limit // (4 * own * others))
-    return [slice(start, min(start + size, groups)) for start in range(0, groups, size)]
+    limit = _CHUNK_BYTES.get(queries.device.type, _CHUNK_BYTES_ELSEWHERE) // (4 * others)
+    size = max(1, limit // own)
+    return size, own if size > 1 else math.ceil(own / math.ceil(own / max(1, limit)))
 
 
-def _copied(windows: Tensor, part: slice) -> Tensor:
-    """Copy the keys of some groups: (groups, K, C)."""
+def _copies(windows: Tensor, size: int) -> Iterator[Tensor]:
+    """Yield the keys of ``size`` groups at a time: (groups, K, C).
+
+    With gradients all at once, since they are kept anyway, and the gradient of many small copies
+    out of one map is many maps to add up.
+    """
     *lead, high, wide, channels = windows.shape
-    if len(lead) == 1:
-        return windows[part].reshape(-1, high * wide, channels)
-    per_plane = lead[1] * lead[2]
-    chosen = [
-        windows[group // per_plane, group % per_plane // lead[2], group % lead[2]]
-        for group in range(part.start, part.stop)
-    ]
-    return torch.stack(chosen).flatten(1, 2)
+    if len(lead) == 1 or torch.is_grad_enabled():
+        yield from torch.split(windows.reshape(-1, high * wide, channels), size)
+        return
+    rows, columns = lead[1], lead[2]
+    for start in range(0, math.prod(lead), size):
+        groups = range(start, min(start + size, math.prod(lead)))
+        chosen = [
+            windows[group // (rows * columns), group // columns % rows, group % columns]
+            for group in groups
+        ]
+        yield torch.stack(chosen).flatten(1, 2)
 
 
 def _correlation(
@@ -215,6 +231,6 @@ def _correlation(
     return product + bias if torch.is_grad_enabled() else product.add_(bias)
 
 
-def _averaging(correlation: Tensor, grid: Grid) -> Tensor:
-    counted = correlation if grid.multiplicity is None else correlation * grid.multiplicity
+def _averaging(correlation: Tensor, grid: Grid, rows: slice) -> Tensor:
+    counted = correlation if grid.multiplicity is None else correlation * grid.multiplicity[rows]
     return counted / (2 * grid.reach + 1) ** 2

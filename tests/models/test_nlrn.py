@@ -65,10 +65,19 @@ def test_large_planes_are_worked_on_in_squares(
     config = NLRNConfig(2, 3, 2, 3, metric=metric)
     if not stored:
         monkeypatch.setattr(neighbourhood_module, "STORED_BYTES", 0)
-    monkeypatch.setattr(neighbourhood_module, "_CHUNK_BYTES_ELSEWHERE", 1 << 20)
+    monkeypatch.setattr(neighbourhood_module, "_CHUNK_BYTES_ELSEWHERE", 60_000)
     height, width = BLOCK + 5, BLOCK + 3
     assert plan_grid(height, width, 3, torch.device("cpu")).block == BLOCK
     assert_literal(config, height, width)
+
+
+@pytest.mark.parametrize("metric", ["embedded_gaussian", "dot_product"])
+@pytest.mark.parametrize("size", [(5, 5), (6, 7), (BLOCK + 5, BLOCK + 3)])
+def test_a_group_too_large_for_the_caches_is_worked_on_in_rows(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], metric: str
+) -> None:
+    monkeypatch.setattr(neighbourhood_module, "_CHUNK_BYTES_ELSEWHERE", 4 * 42 * 10)
+    assert_literal(NLRNConfig(2, 3, 2, 5, metric=metric), *size)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (5, 5), (1, 12), (4, 5), (7, 3)])
