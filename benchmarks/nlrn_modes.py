@@ -50,18 +50,18 @@ class Cost:
     memory: int
 
 
-def network(weights: str | None) -> RestorationModel:
-    """Return the network of a weights file, or the paper's with random weights."""
+def in_mode(weights: str | None, mode: str) -> RestorationModel:
+    """Return the network of a weights file, or the paper's with random weights, in a mode."""
+    model: RestorationModel
     if weights is not None:
-        return load_weights(Path(weights))[0].eval()
-    torch.manual_seed(0)
-    return build_model(NLRNConfig()).eval()
-
-
-def in_mode(model: RestorationModel, mode: str) -> RestorationModel:
-    """Return ``model`` as ``mode`` runs it."""
+        model, info = load_weights(Path(weights))
+        patch = info.patch
+    else:
+        torch.manual_seed(0)
+        model, patch = build_model(NLRNConfig()), 0
+    model = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if mode.startswith("stride"):
-        return in_patches(model, int(mode.split()[1]))
+        return in_patches(model, int(mode.split()[1]), patch)
     neighbourhood.STORED_BYTES = 0 if mode == "anew" else 1 << 60
     return model
 
@@ -74,7 +74,7 @@ def peak_memory() -> int:
 def child(weights: str | None, mode: str, side: int) -> None:
     """Run one mode on one size and print what it cost."""
     reuse_freed_memory()
-    model = in_mode(network(weights).to(memory_format=torch.channels_last), mode)  # type: ignore[call-overload]
+    model = in_mode(weights, mode)
     plane = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         model(plane[..., :48, :48])
@@ -131,8 +131,7 @@ def print_scores(weights: str, modes: Sequence[str], options: argparse.Namespace
     print(f"\n| mode | {options.psnr}, {len(images)} pictures{size}, sigma {level} | seconds |")
     print("| :-- | --: | --: |")
     for mode in modes:
-        model = in_mode(network(weights), mode)
-
+        model = in_mode(weights, mode)
         start = time.perf_counter()
         psnrs = []
         for pair in pairs:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
+_MAX_PATCH = 1 << 16
 _FLOAT_TYPES = {"F16", "BF16", "F32"}
 
 
@@ -43,6 +44,7 @@ class WeightsInfo:
         recipe: how they were trained, in words or TOML.
         steps: optimizer steps of the whole training.
         pixels_seen: training pixels (with repeats) over the whole training.
+        patch: side of the patches of the last training, pixels; 0 where unknown.
         scores: dataset -> level -> {"psnr": dB, "ssim": 0..1}, measured by ``memnet benchmark``.
         licence: of the weights.
         source: where they came from.
@@ -57,6 +59,7 @@ class WeightsInfo:
     recipe: str = ""
     steps: int = 0
     pixels_seen: int = 0
+    patch: int = 0
     scores: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     licence: str = ""
     source: str = ""
@@ -123,6 +126,12 @@ def _plain_metadata(path: Path, header: _Header) -> dict[str, str]:
     return {"model": "plain", "config": json.dumps(config_to_mapping(config)), "task": ""}
 
 
+def _side(value: int) -> int:
+    if not 0 <= value <= _MAX_PATCH:
+        raise ValueError(value)
+    return value
+
+
 def _parse_info(path: Path, header: _Header) -> WeightsInfo:
     metadata = dict(header.metadata)
     if "model" not in metadata:
@@ -151,6 +160,7 @@ def _parse_info(path: Path, header: _Header) -> WeightsInfo:
             recipe=metadata.get("recipe", ""),
             steps=parsed("steps", 0),
             pixels_seen=parsed("pixels_seen", 0),
+            patch=_side(parsed("patch", 0)),
             scores=parsed("scores", {}),
             licence=metadata.get("licence", ""),
             source=metadata.get("source", ""),
@@ -202,10 +212,10 @@ def check_purpose(
     if nlrn_stride is not None:
         if not isinstance(config, NLRNConfig):
             raise UsageError(f"--nlrn-stride is for NLRN, and {path.name} holds {info.model}.")
-        if nlrn_stride > config.neighbourhood:
+        if nlrn_stride > (side := config.patch_side(info.patch)):
             raise UsageError(
-                f"--nlrn-stride {nlrn_stride} leaves gaps between patches of "
-                f"{config.neighbourhood} pixels: give at most that."
+                f"--nlrn-stride {nlrn_stride} leaves gaps between patches of {side} pixels: "
+                "give at most that."
             )
     if exit_block is None:
         return info
@@ -284,6 +294,7 @@ def _metadata(info: WeightsInfo) -> dict[str, str]:
         "recipe": info.recipe,
         "steps": json.dumps(info.steps),
         "pixels_seen": json.dumps(info.pixels_seen),
+        "patch": json.dumps(info.patch),
         "scores": json.dumps(info.scores),
         "licence": info.licence,
         "source": info.source,

@@ -39,8 +39,8 @@ class RuntimeOptions:
         tile_overlap: context in pixels around every tile; None takes the model's own.
         tta: average over the 8 flips and rotations (self-ensemble).
         exit_block: stop after this memory block, counted from 1; None runs them all.
-        nlrn_stride: distance of NLRN's overlapping patches; None for three quarters of their
-            side, 0 to slide its neighbourhood over whole tiles.
+        nlrn_stride: distance of NLRN's overlapping patches; 0 slides its neighbourhood over whole
+            tiles, None does what its training asks for (``models.nlrn.in_patches``).
     """
 
     device: str = "auto"

@@ -41,6 +41,7 @@ INFO = WeightsInfo(
     recipe="a recipe\nof two lines, with ü",
     steps=123,
     pixels_seen=10**12,
+    patch=48,
     scores={"Set5": {"3": {"psnr": 34.09, "ssim": 0.9248}}},
     licence="MIT",
     source="https://example.org/weights",
@@ -188,6 +189,7 @@ def test_a_newer_format_asks_for_an_update(weights: Path) -> None:
 @pytest.mark.parametrize(("key", "value"), [
     ("config", "not json"), ("config", "[]"), ("levels", '["x"]'), ("levels", "3"),
     ("levels", "[[1]]"), ("steps", '"many"'), ("scores", "[]"), ("format_version", '"1"'),
+    ("patch", '"48"'), ("patch", "-1"), ("patch", "1000000000"),
     ("config", "[" * 100_000),
 ])  # fmt: skip
 def test_metadata_that_makes_no_sense_is_refused(weights: Path, key: str, value: str) -> None:

@@ -22,7 +22,7 @@ class RestorationModel(torch.nn.Module, abc.ABC):
         largest_tile: side in pixels above which tiles cost more than they save, or None.
     """
 
-    halo: ClassVar[int]
+    halo: int
     largest_tile: ClassVar[int | None] = None
 
     def __init__(self, config: ModelConfig) -> None:

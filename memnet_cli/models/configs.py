@@ -134,6 +134,10 @@ class NLRNConfig:
         if self.metric not in METRICS:
             raise UsageError(f"metric is '{self.metric}': expected one of {', '.join(METRICS)}.")
 
+    def patch_side(self, training_patch: int) -> int:
+        """Return the side of the patches that planes are restored in; 0 for unknown training."""
+        return max(training_patch, self.neighbourhood)
+
 
 @dataclass(frozen=True)
 class PlainConfig:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -147,7 +146,7 @@ class MemNet(RestorationModel):
     #: 255 at 8/16/24/32 pixels: sr x4 3.4/0.010/0.0001/0.0001, denoise 70 11/0.91/0.029/0.0001,
     #: jpeg 10 0.34/0.0044/0.0001/0.0001. To be measured again with weights trained for longer:
     #: `memnet restore --verify-tiles --tile 128 --tile-overlap 24`.
-    halo: ClassVar[int] = 24
+    halo = 24
 
     def __init__(self, config: MemNetConfig) -> None:
         super().__init__(config)

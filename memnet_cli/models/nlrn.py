@@ -107,7 +107,7 @@ class NLRN(RestorationModel):
     """
 
     #: A step sees 24 pixels further, but what is far away counts little; see docs/nlrn.md.
-    halo: ClassVar[int] = 32
+    halo = 32
     #: With q = 45 the correlations of a larger one are not kept from step to step any more.
     largest_tile: ClassVar[int | None] = 384
 
@@ -162,51 +162,57 @@ class NLRN(RestorationModel):
         return restored
 
 
-def in_patches(model: RestorationModel, stride: int | None) -> RestorationModel:
-    """Return ``model`` as it restores planes: NLRN in overlapping patches, others as they are.
+def in_patches(
+    model: RestorationModel, stride: int | None, training_patch: int = 0
+) -> RestorationModel:
+    """Return ``model`` as it restores planes: NLRN in overlapping patches or as it is.
+
+    A network that was trained on patches at least twice as wide as its neighbourhood knows pixels
+    that see all their neighbours where these are: it slides its neighbourhood over the plane. One
+    that was trained on smaller patches, as the authors', has seen whole patches only.
 
     Args:
-        model: any network.
-        stride: distance of the patches; None takes three quarters of their side, and 0 slides the
-            neighbourhood over the whole plane instead.
+        model: any network; others than NLRN are as they are.
+        stride: distance of the patches; 0 slides the neighbourhood, and None does what the
+            training asks for, with patches three quarters of their side apart.
+        training_patch: side of the patches that the network was trained on; 0 where unknown.
     """
     if not isinstance(model, NLRN) or stride == 0:
         return model
-    size = model.settings.neighbourhood
-    return PatchAverage(model, max(1, 3 * size // 4) if stride is None else stride)
+    side = model.settings.patch_side(training_patch)
+    if stride is None and side >= 2 * model.settings.neighbourhood:
+        return model
+    return PatchAverage(model, max(1, 3 * side // 4) if stride is None else stride, side)
 
 
 class PatchAverage(RestorationModel):
     """Restores overlapping patches and averages them, as the authors' test code does.
 
-    Patches are as large as the neighbourhood and lie ``stride`` pixels apart, the last ones at the
-    border; a plane smaller than that is one patch. This is what the network is trained on: patches
-    in which every pixel sees every other, and few are out of the convolutions' reach of a border.
+    The patches lie ``stride`` pixels apart, the last ones at the border; a plane smaller than
+    ``side`` is one patch.
     """
 
-    #: A tile has the patches of the whole plane around all that is kept of it, if not at the same
-    #: places.
-    halo: ClassVar[int] = 44
-
-    def __init__(self, model: NLRN, stride: int) -> None:
+    def __init__(self, model: NLRN, stride: int, side: int) -> None:
         super().__init__(model.config)
-        self.size = model.settings.neighbourhood
-        if not 1 <= stride <= self.size:
+        if not 1 <= stride <= side:
             raise UsageError(
-                f"--nlrn-stride is {stride}: expected 1 to {self.size}, the patches' side, or 0."
+                f"--nlrn-stride is {stride}: expected 1 to {side}, the patches' side, or 0."
             )
         self.model = model
+        self.side = side
         self.stride = stride
+        # so that a tile has the patches of the whole plane around all that is kept of it
+        self.halo = side - 1
 
     def _corners(self, length: int) -> list[int]:
-        last = max(length - self.size, 0)
+        last = max(length - self.side, 0)
         return [*range(0, last, self.stride), last]
 
     def _batches(self, x: Tensor) -> Iterator[list[tuple[int, int]]]:
         corners = [(top, left) for top in self._corners(x.shape[2])
                    for left in self._corners(x.shape[3])]  # fmt: skip
         limit = _BATCH_PIXELS.get(x.device.type, _BATCH_PIXELS_ELSEWHERE)
-        size = max(1, limit // (self.size**2 * x.shape[0]))
+        size = max(1, limit // (self.side**2 * x.shape[0]))
         for start in range(0, len(corners), size):
             yield corners[start : start + size]
 
@@ -214,7 +220,7 @@ class PatchAverage(RestorationModel):
         """Restore (N, 1, H, W)."""
         total, count = torch.zeros_like(x), torch.zeros_like(x[:1])
         for corners in self._batches(x):
-            windows = [(..., slice(top, top + self.size), slice(left, left + self.size))
+            windows = [(..., slice(top, top + self.side), slice(left, left + self.side))
                        for top, left in corners]  # fmt: skip
             patches = self.model(torch.cat([x[window] for window in windows]))
             for window, patch in zip(windows, patches.split(x.shape[0]), strict=True):

@@ -6,7 +6,6 @@ As published rivals: the batch normalisations of DnCNN are folded into its convo
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ class PlainNet(RestorationModel):
     """``depth`` 3x3 convolutions with ReLU between them; the output is a residual."""
 
     #: One pixel a layer at the papers' depth of 20, of which the outermost hardly count.
-    halo: ClassVar[int] = 20
+    halo = 20
 
     def __init__(self, config: PlainConfig) -> None:
         super().__init__(config)

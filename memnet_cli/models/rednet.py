@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +38,7 @@ class REDNet(RestorationModel):
     """
 
     #: A layer reaches one pixel further: exact up to a depth of 32.
-    halo: ClassVar[int] = 32
+    halo = 32
 
     def __init__(self, config: REDNetConfig) -> None:
         super().__init__(config)

@@ -15,7 +15,7 @@ from memnet_cli.models import build_model
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.fused import PLAIN, FusedMemNet
 from memnet_cli.models.memnet import MemNet
-from memnet_cli.models.nlrn import PatchAverage, in_patches
+from memnet_cli.models.nlrn import NLRN, PatchAverage
 
 _PROBE_SIDE = 64
 #: NLRN's patches are worked on a few at a time, whatever the plane: it must hold many.
@@ -78,7 +78,8 @@ def peak_bytes_per_pixel(model: RestorationModel, dtype: torch.dtype, fused: boo
         shadow = build_model(model.config).eval()
         side = _PROBE_SIDE
         if isinstance(model, PatchAverage):
-            shadow, side = in_patches(shadow, model.stride), _PATCHES_SIDE
+            assert isinstance(shadow, NLRN)
+            shadow, side = PatchAverage(shadow, model.stride, model.side), _PATCHES_SIDE
         plane = torch.empty(1, 1, side, side)
     run: Callable[[torch.Tensor], torch.Tensor]
     if fused and isinstance(shadow, MemNet):

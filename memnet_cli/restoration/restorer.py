@@ -109,8 +109,8 @@ class Restorer:
             tile_overlap: context around every tile in pixels; None takes the model's own.
             tta: average over the 8 flips and rotations: slower, a little better.
             exit_block: stop after this memory block (multi-supervised MemNet): faster.
-            nlrn_stride: distance of NLRN's overlapping patches: 7 as its authors, None for three
-                quarters of their side, 0 to slide its neighbourhood over the plane instead.
+            nlrn_stride: distance of NLRN's overlapping patches: 7 as its authors, 0 to slide its
+                neighbourhood over the plane instead, None for what its training asks for.
 
         Raises:
             UsageError: for an unknown task, device name, precision or an impossible option.
@@ -129,7 +129,7 @@ class Restorer:
         """Load the weights file at ``path`` for ``task``; see :meth:`load` for what is raised."""
         check_purpose(path, task.name, options.exit_block, options.nlrn_stride)
         module, info = load_weights(path)
-        module = in_patches(module, options.nlrn_stride)
+        module = in_patches(module, options.nlrn_stride, info.patch)
         runtime = resolve_runtime(options.device, options.precision)
         channels_last = torch.channels_last
         module = module.to(runtime.device, memory_format=channels_last)  # type: ignore[call-overload]

@@ -135,9 +135,9 @@ def _measure(weights: Path, config: TrainingConfig, data: TrainingData) -> dict[
     from memnet_cli.training.validation import measure
 
     runtime = resolve_runtime(config.machine.device, config.machine.precision)
-    model, _ = load_weights(weights)
+    model, info = load_weights(weights)
     with stop_requests() as stop:
-        scores = measure(data.validation, model.to(runtime.device), runtime, stop)
+        scores = measure(data.validation, model.to(runtime.device), runtime, info.patch, stop)
         return {} if stop.asked() else scores
 
 

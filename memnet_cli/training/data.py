@@ -157,6 +157,7 @@ def _origin(
         recipe=recipe_text(config),
         steps=first.steps if first else 0,
         pixels_seen=first.pixels_seen if first else 0,
+        patch=config.recipe.patch,
         licence="MIT" if first is None else first.licence,
         source="memnet train",
     )

@@ -141,7 +141,8 @@ def measure_and_keep(
     if not session.world.leads or not validation.images or stop.asked():
         return {}
     start = time.monotonic()
-    scores = measure(validation, trainee.result, session.runtime, stop, deadline)
+    patch = session.config.recipe.patch
+    scores = measure(validation, trainee.result, session.runtime, patch, stop, deadline)
     if stop.asked():
         return {}
     took = time.monotonic() - start
@@ -182,7 +183,8 @@ def forecast_measuring(session: Session, trainee: Trainee) -> None:
     validation = session.data.validation
     if validation.images and session.world.leads:
         pixels = sum(validation.pixels(image) for image in validation.images)
-        seconds = seconds_per_pixel(trainee.result, session.runtime) * pixels
+        patch = session.config.recipe.patch
+        seconds = seconds_per_pixel(trainee.result, session.runtime, patch) * pixels
         cost = largest_cost(session, trainee) / trainee.multiply_adds
         scoring = _SCORING_SECONDS * len(validation.images) * len(validation.levels)
         session.clock.expect_measuring(seconds * cost + scoring)

@@ -21,8 +21,8 @@ from memnet_cli.training.stopping import StopRequest
 _TRIAL_SIDE = 128
 
 
-def _engine(model: RestorationModel, runtime: Runtime) -> Engine:
-    model = in_patches(model.eval(), None)
+def _engine(model: RestorationModel, runtime: Runtime, patch: int) -> Engine:
+    model = in_patches(model.eval(), None, patch)
     fast = fast_model(model, runtime)
     return Engine(
         model=model,
@@ -36,10 +36,10 @@ def _engine(model: RestorationModel, runtime: Runtime) -> Engine:
     )
 
 
-def seconds_per_pixel(model: RestorationModel, runtime: Runtime) -> float:
+def seconds_per_pixel(model: RestorationModel, runtime: Runtime, patch: int) -> float:
     """Time the network on a small plane, the second of two runs; it is left in its mode."""
     was_training = model.training
-    engine = _engine(model, runtime)
+    engine = _engine(model, runtime, patch)
     plane = np.zeros((_TRIAL_SIDE, _TRIAL_SIDE), np.float32)
     for _ in range(2):
         start = time.perf_counter()
@@ -53,6 +53,7 @@ def measure(
     validation: Validation,
     model: RestorationModel,
     runtime: Runtime,
+    patch: int,
     stop: StopRequest,
     deadline: float | None = None,
 ) -> dict[int, LevelScores]:
@@ -62,12 +63,13 @@ def measure(
         validation: pictures and levels.
         model: on its device.
         runtime: device and precision.
+        patch: side of the training patches, pixels, which decides how NLRN restores a plane.
         stop: once somebody asks to stop, no further picture is measured.
         deadline: by ``time.monotonic``; pictures that would not be done by then are left out, the
             first never is.
     """
     was_training = model.training
-    engine = _engine(model, runtime)
+    engine = _engine(model, runtime, patch)
 
     def restored(degraded: Plane) -> Plane:
         return engine.restore([degraded])[0].plane

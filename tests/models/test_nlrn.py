@@ -150,8 +150,8 @@ def test_recomputing_takes_less_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_patch_is_the_network_itself() -> None:
     model = scrambled(SMALL)
     with torch.no_grad():
-        assert torch.equal(PatchAverage(model, 3)(plane(5, 5)), model(plane(5, 5)))
-        assert torch.equal(PatchAverage(model, 3)(plane(4, 3)), model(plane(4, 3)))
+        assert torch.equal(PatchAverage(model, 3, 5)(plane(5, 5)), model(plane(5, 5)))
+        assert torch.equal(PatchAverage(model, 3, 5)(plane(4, 3)), model(plane(4, 3)))
 
 
 def test_patches_are_averaged_where_they_overlap() -> None:
@@ -161,7 +161,7 @@ def test_patches_are_averaged_where_they_overlap() -> None:
         left, right = model(degraded[:, :, :5, :5]), model(degraded[:, :, :5, 3:8])
         last = model(degraded[:, :, :5, 4:9])
         low = [model(degraded[:, :, 1:6, start : start + 5]) for start in (0, 3, 4)]
-        result = PatchAverage(model, 3)(degraded)
+        result = PatchAverage(model, 3, 5)(degraded)
     torch.testing.assert_close(result[..., 0, 0], left[..., 0, 0])
     torch.testing.assert_close(result[..., 0, 3], (left[..., 0, 3] + right[..., 0, 0]) / 2)
     six = [left[..., 1, 4], right[..., 1, 1], last[..., 1, 0]]
@@ -172,7 +172,7 @@ def test_patches_are_averaged_where_they_overlap() -> None:
 @pytest.mark.parametrize("stride", [0, 6, -1])
 def test_a_stride_beyond_the_patch_is_an_error(stride: int) -> None:
     with pytest.raises(UsageError, match=f"--nlrn-stride is {stride}: expected 1 to 5"):
-        PatchAverage(scrambled(SMALL), stride)
+        PatchAverage(scrambled(SMALL), stride, 5)
 
 
 def test_only_nlrn_is_restored_in_patches() -> None:
@@ -182,3 +182,14 @@ def test_only_nlrn_is_restored_in_patches() -> None:
     assert in_patches(model, 0) is model
     patches = [in_patches(model, stride) for stride in (4, None)]
     assert [isinstance(one, PatchAverage) and one.stride for one in patches] == [4, 3]
+
+
+def test_a_network_trained_on_large_patches_slides_its_neighbourhood() -> None:
+    model = scrambled(SMALL)
+    assert in_patches(model, None, training_patch=10) is model
+    smaller, asked = in_patches(model, None, training_patch=9), in_patches(model, 7, 10)
+    assert isinstance(smaller, PatchAverage)
+    assert (smaller.side, smaller.stride) == (9, 6)
+    assert isinstance(asked, PatchAverage)
+    assert (asked.side, asked.stride) == (10, 7)
+    assert asked.halo == 9

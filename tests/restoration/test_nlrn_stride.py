@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from memnet_cli.checkpoints import WeightsInfo, save_weights
+from memnet_cli.checkpoints import WeightsInfo, load_weights, save_weights
 from memnet_cli.errors import UsageError
 from memnet_cli.models import build_model, config_to_mapping
 from memnet_cli.models.configs import NLRNConfig
@@ -41,6 +42,18 @@ def test_the_stride_averages_patches(weights: Path) -> None:
     np.testing.assert_allclose(averaged[:, 6:9], (left[:, 6:] + right[:, :3]) / 2, atol=1e-6)
     assert np.abs(averaged - restored(weights, degraded, 0)).max() > 1e-4
     np.testing.assert_array_equal(restored(weights, degraded, None), averaged)  # 3/4 of 9
+
+
+def test_weights_trained_on_large_patches_are_slid(weights: Path, tmp_path: Path) -> None:
+    model, info = load_weights(weights)
+    save_weights(tmp_path / "large.safetensors", model, replace(info, patch=18))
+    degraded = np.random.default_rng(0).random((21, 30), dtype=np.float32)
+    default, slid, strided = (
+        restored(tmp_path / "large.safetensors", degraded, stride) for stride in (None, 0, 18)
+    )
+    np.testing.assert_array_equal(default, slid)
+    first = restored(weights, degraded[:18, :18], 0)
+    np.testing.assert_allclose(strided[:3, :12], first[:3, :12], atol=1e-6)
 
 
 def test_the_output_says_so(weights: Path) -> None:

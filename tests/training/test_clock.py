@@ -89,10 +89,10 @@ def test_measuring_stops_at_its_deadline_but_not_before_the_first_picture(
         gather_data(tiny).validation, images=gather_data(tiny).images, levels=(2, 3)
     )
     model, runtime = build_model(tiny.model_config), resolve_runtime("cpu", "fp32")
-    late = measure(validation, model, runtime, StopRequest(), deadline=time.monotonic() - 1)
+    late = measure(validation, model, runtime, 0, StopRequest(), deadline=time.monotonic() - 1)
     assert [len(late[level].images) for level in (2, 3)] == [1, 1]
-    whole = measure(validation, model, runtime, StopRequest(), deadline=time.monotonic() + 60)
+    whole = measure(validation, model, runtime, 0, StopRequest(), deadline=time.monotonic() + 60)
     assert [len(whole[level].images) for level in (2, 3)] == [5, 5]
     assert whole[2].images[0].psnr == late[2].images[0].psnr
-    assert measure(validation, model, runtime, StopRequest("SIGTERM")) == {}
+    assert measure(validation, model, runtime, 0, StopRequest("SIGTERM")) == {}
     assert model.training
