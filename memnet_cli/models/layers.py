@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+
+
+def he_normal(weight: Tensor, mode: str = "fan_in") -> None:
+    """Fill convolution weights as He et al. (ICCV 2015) do, eq. 10 or, "fan_out", eq. 14.
+
+    Weights on the meta device are left: there is nothing to fill, and torch would import its
+    compiler for it, which takes seconds.
+    """
+    if not weight.is_meta:
+        nn.init.kaiming_normal_(weight, mode=mode)  # type: ignore[arg-type]
 
 
 class BatchNorm(nn.BatchNorm2d):

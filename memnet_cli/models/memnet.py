@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from memnet_cli.errors import UsageError
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import MemNetConfig
-from memnet_cli.models.layers import BatchNorm
+from memnet_cli.models.layers import BatchNorm, he_normal
 
 
 class RecursiveUnit(nn.Module):
@@ -162,7 +162,7 @@ class MemNet(RestorationModel):
             )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
+                he_normal(module.weight)
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
 

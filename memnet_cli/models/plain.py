@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import PlainConfig
+from memnet_cli.models.layers import he_normal
 
 
 class PlainNet(RestorationModel):
@@ -30,7 +31,7 @@ class PlainNet(RestorationModel):
         )
         for layer in self.layers:
             assert isinstance(layer, nn.Conv2d)
-            nn.init.kaiming_normal_(layer.weight)
+            he_normal(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 

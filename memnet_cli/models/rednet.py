@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import REDNetConfig
+from memnet_cli.models.layers import he_normal
 
 #: RED10 is printed without skips, RED20 and RED30 with them (section 3).
 _SHALLOWEST_WITH_SKIPS = 20
@@ -57,7 +58,7 @@ class REDNet(RestorationModel):
             assert layer.bias is not None
             # torch counts fans as for a convolution; a transposed one has them the other way round
             transposed = isinstance(layer, nn.ConvTranspose2d)
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out" if transposed else "fan_in")
+            he_normal(layer.weight, mode="fan_out" if transposed else "fan_in")
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 import numpy as np
@@ -23,6 +24,8 @@ Plane = NDArray[np.float32]
 
 #: Tiles are joined into one batch up to this many pixels: enough to fill the device's units.
 _BATCH_PIXELS = {"cpu": 1 << 15, "cuda": 1 << 22, "mps": 1 << 20}
+#: A plane of so many pixels fits everywhere.
+_SMALL = 192 * 192
 _CHECK_BLOCK = 32
 _DARK, _LIT, _SHIFT = 0.01, 0.15, 0.20
 NOT_FINITE = "not finite"
@@ -47,7 +50,6 @@ class Engine:
         overlap: context around every tile, pixels.
         tta: average over the 8 flips and rotations.
         exit_block: stop after this memory block, or None.
-        bytes_per_pixel: the model's memory need in this precision.
         fast: does what ``model`` does in the precision of ``runtime``, faster; or None.
     """
 
@@ -57,8 +59,13 @@ class Engine:
     overlap: int
     tta: bool
     exit_block: int | None
-    bytes_per_pixel: float
     fast: FastModel | None = None
+
+    @cached_property
+    def bytes_per_pixel(self) -> float:
+        """Bytes that the model needs at once for a pixel; takes a second to find out."""
+        dtype = self.runtime.dtype
+        return memory.peak_bytes_per_pixel(self.model, dtype, fused=self.fast is not None)
 
     @property
     def batch_pixels(self) -> int:
@@ -72,6 +79,8 @@ class Engine:
             return whole
         if isinstance(self.tile, int):
             return self.tile
+        if height * width <= _SMALL:
+            return whole
         side = memory.largest_tile(self.bytes_per_pixel, self.runtime.device, self.overlap)
         if self.model.largest_tile is not None:
             side = min(side, self.model.largest_tile)

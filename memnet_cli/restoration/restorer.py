@@ -26,7 +26,6 @@ from memnet_cli.models.nlrn import in_patches
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import Engine, Plane
 from memnet_cli.restoration.fast import fast_model
-from memnet_cli.restoration.memory import peak_bytes_per_pixel
 from memnet_cli.restoration.planes import Split, merge, split
 from memnet_cli.stores.weights import find_weights
 from memnet_cli.tasks import Task, get_task
@@ -134,7 +133,6 @@ class Restorer:
         channels_last = torch.channels_last
         module = module.to(runtime.device, memory_format=channels_last)  # type: ignore[call-overload]
         fast = fast_model(module, runtime)
-        bytes_per_pixel = peak_bytes_per_pixel(module, runtime.dtype, fused=fast is not None)
         engine = Engine(
             model=module,
             runtime=runtime,
@@ -142,7 +140,6 @@ class Restorer:
             overlap=module.halo if options.tile_overlap is None else options.tile_overlap,
             tta=options.tta,
             exit_block=options.exit_block,
-            bytes_per_pixel=bytes_per_pixel,
             fast=fast,
         )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

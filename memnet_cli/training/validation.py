@@ -14,7 +14,6 @@ from memnet_cli.models.nlrn import in_patches
 from memnet_cli.restoration.devices import Runtime
 from memnet_cli.restoration.engine import Engine, Plane
 from memnet_cli.restoration.fast import fast_model
-from memnet_cli.restoration.memory import peak_bytes_per_pixel
 from memnet_cli.training.data import Validation
 from memnet_cli.training.stopping import StopRequest
 
@@ -31,7 +30,6 @@ def _engine(model: RestorationModel, runtime: Runtime, patch: int) -> Engine:
         overlap=model.halo,
         tta=False,
         exit_block=None,
-        bytes_per_pixel=peak_bytes_per_pixel(model, runtime.dtype, fused=fast is not None),
         fast=fast,
     )
 

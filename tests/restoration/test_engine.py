@@ -127,7 +127,26 @@ def test_faults() -> None:
 
 def test_auto_tile_follows_the_free_memory(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_bytes", lambda _device: 4_000_000)
-    little = replace(engine, tile="auto", bytes_per_pixel=100.0, overlap=8)
+    monkeypatch.setattr(memory, "peak_bytes_per_pixel", lambda *_args, **_kwargs: 100.0)
+    little = replace(engine, tile="auto", overlap=8)
     side = little.tile_side(1000, 1000)
     assert 100 * side * side <= 4_000_000
     assert little.tile_side(50, 50) == 50
+
+
+def test_a_small_plane_does_not_wait_for_the_count(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[bool] = []
+
+    def counting(*_args: object, **_kwargs: object) -> float:
+        counted.append(True)
+        return 100.0
+
+    monkeypatch.setattr(memory, "peak_bytes_per_pixel", counting)
+    auto = replace(engine, tile="auto")
+    assert auto.tile_side(190, 190) == 190
+    assert not counted
+    auto.tile_side(200, 200)
+    auto.tile_side(300, 300)
+    assert counted == [True]
