@@ -17,7 +17,6 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import requests
 from platformdirs import user_cache_path
 
 from memnet_cli.errors import DatasetError, DownloadError, did_you_mean
@@ -221,6 +220,8 @@ def _locate(entry: DatasetEntry, file: DatasetFile, roots: Iterable[Path]) -> Pa
 def _download(
     missing: Iterable[DatasetFile], progress: SetProgress | None, patience: Patience
 ) -> dict[str, Path]:
+    import requests
+
     base = os.environ.get(MIRROR_VARIABLE) or _catalogue().host
     files = list(missing)
     total = sum(file.bytes for file in files)

@@ -13,11 +13,9 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
-
-import requests
 
 from memnet_cli.errors import DownloadError
 from memnet_cli.stores.transfers import (
@@ -27,6 +25,9 @@ from memnet_cli.stores.transfers import (
     transfer,
     wrong_size,
 )
+
+if TYPE_CHECKING:
+    import requests
 
 __all__ = [
     "DEFAULT_PATIENCE",
@@ -152,6 +153,8 @@ def _fetch(
     patience: Patience,
     session: requests.Session | None,
 ) -> None:
+    import requests
+
     scheme, separator, _ = address.partition("://")
     if scheme in {"http", "https"}:
         with requests.Session() if session is None else contextlib.nullcontext(session) as shared:

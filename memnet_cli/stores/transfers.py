@@ -7,12 +7,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
-
-import requests
+from http import HTTPStatus
+from typing import TYPE_CHECKING, BinaryIO
 
 from memnet_cli.config import __version__
 from memnet_cli.errors import DownloadError
+
+if TYPE_CHECKING:
+    import requests  # takes a tenth of a second, and most commands fetch nothing
 
 #: Told (bytes so far, bytes in all or None).
 Progress = Callable[[int, int | None], None]
@@ -106,6 +108,8 @@ def _ask(
     session: requests.Session, address: str, have: int, tag: str | None, timeout: float
 ) -> Iterator[requests.Response]:
     """Ask for what is missing; failures of the line while the answer is read may pass."""
+    import requests
+
     # identity: with gzip the ranges would count other bytes
     headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
     if have and tag:
@@ -166,16 +170,16 @@ def _append(
 def _resume_point(answer: requests.Response, address: str, have: int) -> int:
     """Return the offset at which the answer's body belongs; 0 where the server starts anew."""
     status = answer.status_code
-    if status == requests.codes.partial_content:
+    if status == HTTPStatus.PARTIAL_CONTENT:
         if answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             return have
         raise DownloadError(
             f"{address} answered with another part of the file than was asked for: "
             "try another mirror."
         )
-    if status == requests.codes.ok:
+    if status == HTTPStatus.OK:
         return 0
-    if status == requests.codes.requested_range_not_satisfiable:
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         raise _PassingError(f"nothing follows the first {have} bytes", anew=True)
     if status in {408, 425, 429} or status >= 500:
         raise _PassingError(f"HTTP {status}", _retry_after(answer))
