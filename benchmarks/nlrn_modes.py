@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from memnet_cli.checkpoints import load_weights
 from memnet_cli.evaluation.protocols import image_rng, prepare, score
@@ -40,6 +41,8 @@ from memnet_cli.stores.datasets import find_images
 from memnet_cli.tasks import TASKS
 
 _GIB = 1 << 30
+#: FlexAttention is given a whole plane: its own blocks leave out what is far.
+_FLEX_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,26 @@ def _ways(step: int, config: NLRNConfig) -> dict[str, Callable[[], Tensor]]:
     return {"kept": kept, "anew": anew, "scaled_dot_product_attention": attention}
 
 
+def _flexible(step: int, config: NLRNConfig) -> Callable[[], Tensor]:
+    """Return one step's weighted sums over a small plane as FlexAttention, which is compiled."""
+    side, reach = _FLEX_SIDE, config.neighbourhood // 2
+
+    def near(_batch: Tensor, _head: Tensor, own: Tensor, other: Tensor) -> Tensor:
+        rows, columns = own // side - other // side, own % side - other % side
+        return (rows.abs() <= reach) & (columns.abs() <= reach)
+
+    size = max(config.embedding_width * step, config.width)
+    theta, psi, values = (0.1 * torch.randn(1, 1, side**2, size) for _ in range(3))
+    mask = create_block_mask(near, 1, 1, side**2, side**2, device="cpu")
+    compiled = torch.compile(flex_attention)
+
+    def flexible() -> Tensor:
+        result: Tensor = compiled(theta, psi, values, block_mask=mask, scale=1.0)
+        return result
+
+    return flexible
+
+
 @torch.inference_mode()
 def print_kernels() -> None:
     """Print what one step costs, computed in different ways, at some of the steps."""
@@ -190,6 +213,8 @@ def print_kernels() -> None:
     for step in (1, 2, 6, 12):
         for name, run in _ways(step, NLRNConfig()).items():
             print(f"| {step} | {name} | {best_of(run) / pixels * 1e6:.1f} |", flush=True)
+        seconds = best_of(_flexible(step, NLRNConfig()))
+        print(f"| {step} | flex_attention | {seconds / _FLEX_SIDE**2 * 1e6:.1f} |", flush=True)
 
 
 def main() -> None:
