@@ -38,7 +38,7 @@ def train(
         Path | None, typer.Option("--out", "-o", help="Run folder: checkpoints, weights, log.")
     ] = None,
     recipe: Annotated[
-        str, typer.Option("--recipe", help="fast, growth, paper, or a .toml file.")
+        str, typer.Option("--recipe", help="fast, growth, continue, paper, or a .toml file.")
     ] = "fast",
     settings: Annotated[
         list[str] | None,

@@ -22,7 +22,7 @@ else:
     import tomli as tomllib
 
 #: Recipes by name; "paper" stands for one file a model.
-BUILT_IN = ("fast", "growth", "paper")
+BUILT_IN = ("fast", "growth", "continue", "paper")
 _CHOICES = {
     "optimizer": ("adamw", "adam", "sgd", "muon"),
     "schedule": ("cosine", "step", "constant"),

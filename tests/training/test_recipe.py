@@ -52,6 +52,16 @@ def test_fast_and_growth_are_as_the_issue_has_them() -> None:
     assert growth.grow_to[-1] == 6
 
 
+def test_continuing_is_gentler_than_beginning() -> None:
+    growth, onward = load_recipe("growth", "memnet"), load_recipe("continue", "memnet")
+    assert (onward.name, onward.optimizer) == ("continue", growth.optimizer)
+    assert onward.lr < growth.lr
+    assert onward.side_lr < growth.side_lr
+    assert onward.refit > 0
+    assert not onward.model
+    assert load_recipe("continue", "rednet").model == {}
+
+
 def test_there_is_no_paper_for_the_plain_networks() -> None:
     with pytest.raises(UsageError, match="no recipe of a paper for the model 'plain'"):
         load_recipe("paper", "plain")
