@@ -1,106 +1,26 @@
 """MemNet for restoration only: the same function with fewer passes over memory.
 
-Normalisations that follow a convolution are folded into it, sums are made in place, and nothing is
-kept longer than a later gate needs it. The convolutions run on what measures fastest; see
-docs/performance.md.
+Normalisations that follow a convolution are folded into it, sums are made in place, nothing is
+kept longer than a later gate needs it, and on the CPU a layer is computed for a band of rows after
+the other, so that only what outlives the layer is as large as the plane. The convolutions run on
+what measures fastest; see docs/performance.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from memnet_cli.models.bands import Band, one_band, plan_bands, with_neighbours
+from memnet_cli.models.kernels import Kernels
 from memnet_cli.models.layers import BatchNorm
 from memnet_cli.models.memnet import MemNet, MemoryBlock
 
-#: conv(x, weight, bias, relu): same size; conv_into(total, x, weight, bias): adds to ``total``.
-Conv = Callable[[Tensor, Tensor, Tensor | None, bool], Tensor]
-ConvInto = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """A way to compute convolutions with 3x3 or 1x1 weights that keep the size.
-
-    Attributes:
-        name: as it is reported.
-        layout: memory format of the maps.
-        conv, conv_into: see above.
-    """
-
-    name: str
-    layout: torch.memory_format
-    conv: Conv
-    conv_into: ConvInto
-
-
-def _plain_conv(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-    result = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
-    return result.relu_() if relu else result
-
-
-def _plain_conv_into(total: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return total.add_(F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2))
-
-
-def _winograd_conv(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-    if weight.shape[-1] == 1:
-        return _plain_conv(x, weight, bias, relu)
-    result: Tensor = torch._nnpack_spatial_convolution(x, weight, bias, [1, 1], [1, 1])
-    return result.relu_() if relu else result
-
-
-def _winograd_conv_into(total: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if weight.shape[-1] != 1 or bias is not None:
-        return total.add_(_winograd_conv(x, weight, bias, False))
-    for plane, maps in zip(total.flatten(2), x.flatten(2), strict=True):
-        plane.addmm_(weight.flatten(1), maps)
-    return total
-
-
-def _onednn_conv(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-    padding = [weight.shape[-1] // 2] * 2
-    result: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, weight, bias, padding, [1, 1], [1, 1], 1, "relu" if relu else "none", [], ""
-    )
-    return result
-
-
-def _onednn_conv_into(total: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    padding = [weight.shape[-1] // 2] * 2
-    result: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
-        total, x, weight, bias, padding, [1, 1], [1, 1], 1, "add", 1.0, None, [], None
-    )
-    return result
-
-
-PLAIN = Kernels("torch convolutions", torch.channels_last, _plain_conv, _plain_conv_into)
-ONEDNN = Kernels("oneDNN fused", torch.channels_last, _onednn_conv, _onednn_conv_into)
-WINOGRAD = Kernels("NNPACK Winograd", torch.contiguous_format, _winograd_conv, _winograd_conv_into)
-
-
-def onednn_knows(dtype: torch.dtype) -> bool:
-    """Say whether this CPU and this torch have oneDNN convolutions of a type."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
-    return dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def kernels_for(device: torch.device, dtype: torch.dtype) -> Kernels:
-    """Choose the kernels for a device and the type of the maps.
-
-    Measured on two AVX2 cores in float32, share of the time of the plain module: NNPACK's Winograd
-    0.68, oneDNN with fused ReLU and sum 0.93. NNPACK knows float32 only.
-    """
-    if device.type != "cpu":
-        return PLAIN
-    if dtype == torch.float32 and torch._nnpack_available():
-        return WINOGRAD
-    return ONEDNN if onednn_knows(dtype) else PLAIN
+Bands = Sequence[Band]
 
 
 @dataclass(frozen=True)
@@ -111,6 +31,10 @@ class _Activation:
     offset: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
+        whole = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
+        if x.dtype == self.scale.dtype and not whole:
+            # some rows of NCHW maps, for which batch_norm has no fast path
+            return torch.addcmul(_maps(self.offset), x, _maps(self.scale)).relu_()
         zero, one = torch.zeros_like(self.offset), torch.ones_like(self.scale)
         normed = F.batch_norm(x, zero, one, self.scale, self.offset, False, 0.0, 0.0)
         return normed.relu_()
@@ -195,59 +119,96 @@ class FusedMemNet:
             mixing_bias.to(self.dtype),
         )
 
-    def _add(self, total: Tensor | None, memory: Tensor, block: _Block, index: int) -> Tensor:
-        gate = block.gates[index]
-        activated = gate.activation(memory)
-        if total is None:
-            return self.kernels.conv(activated, gate.weight, block.gate_bias, False)
-        return self.kernels.conv_into(total, activated, gate.weight, None)
+    def _add(
+        self, total: Tensor | None, memory: Tensor, block: _Block, index: int, bands: Bands
+    ) -> Tensor:
+        gate, conv = block.gates[index], self.kernels.conv
+        if total is None and len(bands) == 1:
+            return conv(gate.activation(memory), gate.weight, block.gate_bias, False, 0)
+        result = torch.empty_like(memory) if total is None else total
+        for band in bands:
+            activated = gate.activation(memory[:, :, band.rows])
+            part = result[:, :, band.rows]
+            if total is None:
+                part.copy_(conv(activated, gate.weight, block.gate_bias, False, 0))
+            else:
+                self.kernels.conv_into(part, activated, gate.weight, None, 0)
+        return result
 
-    def _memory(self, block: _Block, earlier: list[Tensor]) -> Tensor:
+    def _inner(self, recursion: _Recursion, state: Tensor, bands: Bands) -> list[Tensor]:
+        """Return what the second convolution of a recursion sees, band by band."""
+        return [
+            self.kernels.conv(
+                self._window(band, recursion.activation(state[:, :, band.seen])),
+                recursion.weight,
+                recursion.bias,
+                True,
+                band.padding,
+            )
+            for band in bands
+        ]
+
+    def _window(self, band: Band, seen: Tensor) -> Tensor:
+        return band.window(seen).contiguous(memory_format=self.kernels.layout)
+
+    def _memory(self, block: _Block, earlier: list[Tensor], bands: Bands) -> Tensor:
         """Return B_m from what its gate sees of [B_0, ..., B_{m-1}]."""
         total: Tensor | None = None
         longs = len(earlier) if self.settings.long_term else 0
         for index in range(longs):
-            total = self._add(total, earlier[index], block, index)
+            total = self._add(total, earlier[index], block, index, bands)
         # the sums are made in place, and the block's input is still needed
         state = earlier[-1].clone(memory_format=torch.preserve_format)
         for number, recursion in enumerate(block.recursions):
-            activated = recursion.activation(state)
-            activated = self.kernels.conv(activated, recursion.weight, recursion.bias, True)
-            state = self.kernels.conv_into(state, activated, block.weight, block.bias)
-            del activated
+            inner = self._inner(recursion, state, bands)
+            for band, window in zip(bands, with_neighbours(inner), strict=True):
+                rows = state[:, :, band.rows]
+                self.kernels.conv_into(rows, window, block.weight, block.bias, band.padding)
+            del inner, window
             if self.settings.short_term:
-                total = self._add(total, state, block, longs + number)
+                total = self._add(total, state, block, longs + number, bands)
         if not self.settings.short_term:
-            total = self._add(total, state, block, longs)
+            total = self._add(total, state, block, longs, bands)
         assert total is not None
         return total
 
-    def _memories(self, x: Tensor) -> Iterator[Tensor]:
+    def _memories(self, x: Tensor, bands: Bands) -> Iterator[Tensor]:
         first = self.feature(x).to(self.dtype).contiguous(memory_format=self.kernels.layout)
         memories = [first]
         del first
         for block in self.blocks:
-            memory = self._memory(block, memories)
+            memory = self._memory(block, memories, bands)
             if not self.settings.long_term:
                 memories.clear()
             memories.append(memory)
             yield memory
 
-    def _prediction(self, x: Tensor, memory: Tensor, output: int) -> Tensor:
+    def _prediction(self, x: Tensor, memory: Tensor, output: int, bands: Bands) -> Tensor:
         weight, bias = self.reconstruction
-        return x + F.conv2d(self.outputs[output](memory), weight, bias, padding=1).float()
+        restored = x.clone()
+        for band in bands:
+            window = self._window(band, self.outputs[output](memory[:, :, band.seen]))
+            restored[:, :, band.rows] += F.conv2d(window, weight, bias, padding=(band.padding, 1))
+        return restored
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, exit_block: int | None = None) -> Tensor:
         """Restore (N, 1, H, W); ``exit_block`` as in MemNet's forward."""
+        planes, _, height, width = x.shape
+        in_bands = self.kernels.in_bands
+        bands = plan_bands(planes, height, width) if in_bands else one_band(height)
         restored = torch.zeros_like(x)
-        for block, memory in enumerate(self._memories(x)):
+        for block, memory in enumerate(self._memories(x, bands)):
             last = block == len(self.blocks) - 1
             if exit_block == block + 1 or (last and self.ensemble is None):
-                return self._prediction(x, memory, block if exit_block else 0)
+                return self._prediction(x, memory, block if exit_block else 0, bands)
             if exit_block is None and self.ensemble is not None:
-                restored += self.ensemble[block] * self._prediction(x, memory, block)
+                restored += self.ensemble[block] * self._prediction(x, memory, block, bands)
         return restored
+
+
+def _maps(values: Tensor) -> Tensor:
+    return values[:, None, None]
 
 
 def _parameters(conv: torch.nn.Conv2d) -> tuple[Tensor, Tensor]:

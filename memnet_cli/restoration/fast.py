@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from memnet_cli.models.base import RestorationModel
-from memnet_cli.models.fused import PLAIN, FusedMemNet, Kernels, kernels_for
+from memnet_cli.models.fused import FusedMemNet
+from memnet_cli.models.kernels import PLAIN, Kernels, kernels_for
 from memnet_cli.models.memnet import MemNet
 from memnet_cli.restoration.devices import Runtime
 

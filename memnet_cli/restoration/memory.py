@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from memnet_cli.models import build_model
 from memnet_cli.models.base import RestorationModel
-from memnet_cli.models.fused import PLAIN, FusedMemNet
+from memnet_cli.models.fused import FusedMemNet
+from memnet_cli.models.kernels import PLAIN
 from memnet_cli.models.memnet import MemNet
 from memnet_cli.models.nlrn import NLRN, PatchAverage
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,9 @@ from memnet_cli.tasks import Task
 
 Plane = NDArray[np.float32]
 
+#: Colours are converted, in float64, for as many rows at a time as have about so many pixels.
+_BLOCK_PIXELS = 1 << 20
+
 
 @dataclass(frozen=True)
 class Split:
@@ -21,20 +25,15 @@ class Split:
 
     Attributes:
         picture: enlarged to the trained scale for sr, else as it came.
-        base: (H, W, C) of ``picture`` in the colour space of the planes: grey, RGB or YCbCr.
-        channels: the channels of ``base`` that are restored.
-        in_ycbcr: whether ``base`` is YCbCr.
+        channels: those that are restored, of grey, RGB or YCbCr.
+        planes: these channels, (H, W) float32, in [0, 1] but for the bicubic overshoot.
+        in_ycbcr: whether the channels are those of YCbCr.
     """
 
     picture: Picture
-    base: NDArray[np.float32]
     channels: tuple[int, ...]
+    planes: tuple[Plane, ...]
     in_ycbcr: bool
-
-    @property
-    def planes(self) -> tuple[Plane, ...]:
-        """The (H, W) float32 planes to restore, in [0, 1] but for the bicubic overshoot."""
-        return tuple(np.ascontiguousarray(self.base[:, :, channel]) for channel in self.channels)
 
 
 def enlarge(picture: Picture, shape: tuple[int, int]) -> Picture:
@@ -58,18 +57,37 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
     if scale != 1:
         picture = enlarge(picture, (picture.height * scale, picture.width * scale))
     if picture.is_grey:
-        return Split(picture, picture.pixels, (0,), in_ycbcr=False)
+        return _taken_apart(picture, (0,), in_ycbcr=False)
     if task.restores == "channels":
-        return Split(picture, picture.pixels, (0, 1, 2), in_ycbcr=False)
-    base = rgb_to_ycbcr(picture.pixels).astype(np.float32)
-    return Split(picture, base, (0, 1, 2) if chroma else (0,), in_ycbcr=True)
+        return _taken_apart(picture, (0, 1, 2), in_ycbcr=False)
+    return _taken_apart(picture, (0, 1, 2) if chroma else (0,), in_ycbcr=True)
 
 
-def merge(parts: Split, restored: tuple[Plane, ...], shape: tuple[int, int]) -> Picture:
+def _taken_apart(picture: Picture, channels: tuple[int, ...], *, in_ycbcr: bool) -> Split:
+    planes = tuple(np.empty((picture.height, picture.width), np.float32) for _ in channels)
+    for rows in _blocks(picture):
+        block = picture.pixels[rows]
+        colours = rgb_to_ycbcr(block) if in_ycbcr else block
+        for channel, plane in zip(channels, planes, strict=True):
+            plane[rows] = colours[:, :, channel]
+    return Split(picture, channels, planes, in_ycbcr)
+
+
+def _blocks(picture: Picture) -> Iterator[slice]:
+    height = max(1, _BLOCK_PIXELS // picture.width)
+    for top in range(0, picture.height, height):
+        yield slice(top, top + height)
+
+
+def merge(parts: Split, restored: Sequence[Plane], shape: tuple[int, int]) -> Picture:
     """Put restored planes back in place and bring the picture to ``shape``; clipped to [0, 1]."""
-    base = parts.base.copy()
-    for channel, plane in zip(parts.channels, restored, strict=True):
-        base[:, :, channel] = plane
-    pixels = ycbcr_to_rgb(base) if parts.in_ycbcr else base
-    picture = enlarge(replace(parts.picture, pixels=pixels.astype(np.float32)), shape)
-    return replace(picture, pixels=np.clip(picture.pixels, 0.0, 1.0))
+    pixels = np.empty_like(parts.picture.pixels)
+    for rows in _blocks(parts.picture):
+        before = parts.picture.pixels[rows]
+        colours = rgb_to_ycbcr(before) if parts.in_ycbcr else before.copy()
+        for channel, plane in zip(parts.channels, restored, strict=True):
+            colours[:, :, channel] = plane[rows]
+        pixels[rows] = ycbcr_to_rgb(colours) if parts.in_ycbcr else colours
+    picture = enlarge(replace(parts.picture, pixels=pixels), shape)
+    np.clip(picture.pixels, 0.0, 1.0, out=picture.pixels)
+    return picture

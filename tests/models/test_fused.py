@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from memnet_cli.models import build_model
+from memnet_cli.models import bands, build_model
 from memnet_cli.models.configs import MemNetConfig
-from memnet_cli.models.fused import (
+from memnet_cli.models.fused import FusedMemNet
+from memnet_cli.models.kernels import (
     ONEDNN,
     PLAIN,
     WINOGRAD,
-    FusedMemNet,
     Kernels,
     kernels_for,
     onednn_knows,
@@ -91,6 +91,17 @@ def test_every_size_is_the_modules(height: int, width: int, kernels: Kernels) ->
 @pytest.mark.parametrize("block", [1, 2, 3])
 def test_every_exit_is_the_modules(block: int, kernels: Kernels) -> None:
     assert_equal(trained(VARIANTS[0]), kernels, planes(1, 1, 20, 20), exit_block=block)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("pixels", [1, 29 * 8, 29 * 16])
+@pytest.mark.parametrize("count", [1, 2])
+def test_bands_of_rows_change_nothing(
+    kernels: Kernels, pixels: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bands, "_BAND_PIXELS", pixels)
+    assert len(bands.plan_bands(count, 33, 29)) > 1
+    assert_equal(trained(VARIANTS[0]), kernels, planes(count, 1, 33, 29))
 
 
 @pytest.mark.parametrize("kernels", [PLAIN, ONEDNN])

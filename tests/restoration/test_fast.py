@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from memnet_cli.imaging.metrics import psnr
 from memnet_cli.models import build_model
 from memnet_cli.models.configs import MemNetConfig, REDNetConfig
-from memnet_cli.models.fused import Kernels
+from memnet_cli.models.kernels import Kernels
 from memnet_cli.restoration import fast as fast_module
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.fast import fast_model

@@ -1,0 +1,54 @@
+"""Pictures taken apart into planes and put together again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage.color import rgb2ycbcr, ycbcr2rgb
+
+from memnet_cli.imaging.images import picture_from_array
+from memnet_cli.restoration import planes
+from memnet_cli.restoration.planes import merge, split
+from memnet_cli.tasks import get_task
+
+
+@pytest.fixture(params=[1, 7 * 23, 1 << 20])
+def _blocks_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert one row, seven rows and all rows at a time."""
+    monkeypatch.setattr(planes, "_BLOCK_PIXELS", request.param)
+
+
+def _colours(channels: int = 3) -> NDArray[np.float32]:
+    return np.random.default_rng(5).random((31, 23, channels), dtype=np.float32)
+
+
+@pytest.mark.usefixtures("_blocks_of")
+def test_restored_luma_goes_beside_the_chroma_of_the_picture() -> None:
+    pixels = _colours()
+    parts = split(picture_from_array(pixels), get_task("jpeg"))
+    reference = rgb2ycbcr(pixels.astype(np.float64))
+    assert len(parts.planes) == 1
+    np.testing.assert_allclose(parts.planes[0], reference[:, :, 0] / 255.0, atol=1e-6)
+
+    darker = parts.planes[0] * np.float32(0.9)
+    reference[:, :, 0] *= 0.9
+    merged = merge(parts, [darker], pixels.shape[:2])
+    np.testing.assert_allclose(merged.pixels, np.clip(ycbcr2rgb(reference), 0, 1), atol=2e-6)
+
+
+@pytest.mark.usefixtures("_blocks_of")
+@pytest.mark.parametrize(
+    ("task", "channels", "chroma", "count"),
+    [("jpeg", 3, True, 3), ("denoise", 3, False, 3), ("denoise", 1, False, 1)],
+)
+def test_planes_that_are_left_alone_give_the_picture_back(
+    task: str, channels: int, chroma: bool, count: int
+) -> None:
+    picture = picture_from_array(_colours(channels))
+    before = picture.pixels.copy()
+    parts = split(picture, get_task(task), chroma=chroma)
+    assert [plane.shape for plane in parts.planes] == [(31, 23)] * count
+    merged = merge(parts, parts.planes, (31, 23))
+    np.testing.assert_allclose(merged.pixels, before, atol=1e-6)
+    np.testing.assert_array_equal(picture.pixels, before)  # merging writes to no input
