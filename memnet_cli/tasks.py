@@ -28,7 +28,7 @@ class Task:
         level_name: what a level of this task is called.
         levels: the levels that the papers measure.
         supported: smallest and largest level for which a picture can be degraded.
-        restores: "luma" (chroma treated apart) or "channels" (every channel on its own).
+        restores: "luma" (chroma treated apart) or "colours" (luminance and colour differences).
         degrade: (clean, level, rng) -> degraded, both (H, W) float64 in [0, 1], same size; the
             protocol's exact degradation. Only denoise draws from ``rng``.
     """
@@ -38,7 +38,7 @@ class Task:
     level_name: str
     levels: tuple[int, ...]
     supported: tuple[int, int]
-    restores: Literal["luma", "channels"]
+    restores: Literal["luma", "colours"]
     degrade: Callable[[Plane, int, np.random.Generator], Plane]
 
     def check_level(self, level: int) -> None:
@@ -92,7 +92,7 @@ TASKS: dict[str, Task] = {
             level_name="noise level sigma",
             levels=(30, 50, 70),
             supported=(1, 255),
-            restores="channels",
+            restores="colours",
             degrade=degradations.add_gaussian_noise,
         ),
         Task(

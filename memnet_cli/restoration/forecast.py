@@ -132,7 +132,7 @@ def _plan(job: Job, settings: Settings, restorer: Restorer, speed: float) -> Pla
     side = engine.tile_side(inner_height, inner_width)
     whole = side >= max(inner_height, inner_width)
     seen = inner_height * inner_width if whole else side * side
-    in_colour = size.channels >= 3 and (restorer.task.restores == "channels" or settings.chroma)
+    in_colour = size.channels >= 3 and (restorer.task.restores == "colours" or settings.chroma)
     planes = 3 if in_colour else 1
     covered = inner_height * inner_width
     if not whole:

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memnet_cli.imaging.color import rgb_to_ycbcr, ycbcr_to_rgb
+from memnet_cli.imaging.color import (
+    opponent_to_rgb,
+    rgb_to_opponent,
+    rgb_to_ycbcr,
+    ycbcr_to_rgb,
+)
 from memnet_cli.imaging.images import Picture
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.tasks import Task
 
 Plane = NDArray[np.float32]
+Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
 #: Colours are converted, in float64, for as many rows at a time as have about so many pixels.
 _BLOCK_PIXELS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Space:
+    """Colours in which planes are restored: both ways from and to a picture's own, (H, W, C)."""
+
+    of: Convert
+    back: Convert
+
+
+_OWN = Space(np.array, np.asarray)
+_YCBCR = Space(rgb_to_ycbcr, ycbcr_to_rgb)
+_OPPONENT = Space(rgb_to_opponent, opponent_to_rgb)
 
 
 @dataclass(frozen=True)
@@ -25,15 +45,16 @@ class Split:
 
     Attributes:
         picture: enlarged to the trained scale for sr, else as it came.
-        channels: those that are restored, of grey, RGB or YCbCr.
-        planes: these channels, (H, W) float32, in [0, 1] but for the bicubic overshoot.
-        in_ycbcr: whether the channels are those of YCbCr.
+        space: grey as it is, YCbCr or opponent colours.
+        channels: those of ``space`` that are restored.
+        planes: these channels, (H, W) float32, in [0, 1] but for the bicubic overshoot and
+            saturated opponent colours.
     """
 
     picture: Picture
+    space: Space
     channels: tuple[int, ...]
     planes: tuple[Plane, ...]
-    in_ycbcr: bool
 
 
 def enlarge(picture: Picture, shape: tuple[int, int]) -> Picture:
@@ -51,26 +72,32 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
     """Take a picture apart for ``task``.
 
     Super-resolution enlarges it bicubically by ``scale`` and restores luma; deblocking restores
-    luma, with ``chroma`` Cb and Cr too; denoising restores every RGB channel, since noise is
-    independent in them. Grey is restored as it is.
+    luma, with ``chroma`` Cb and Cr too; denoising restores the mean of R, G and B and two colour
+    differences, between which noise is as independent as between the channels. Grey is restored
+    as it is, and colour differences that are the same all over are left alone: a grey picture
+    that is stored in colour stays grey.
     """
     if scale != 1:
         picture = enlarge(picture, (picture.height * scale, picture.width * scale))
     if picture.is_grey:
-        return _taken_apart(picture, (0,), in_ycbcr=False)
-    if task.restores == "channels":
-        return _taken_apart(picture, (0, 1, 2), in_ycbcr=False)
-    return _taken_apart(picture, (0, 1, 2) if chroma else (0,), in_ycbcr=True)
+        return _taken_apart(picture, _OWN, (0,))
+    if task.restores == "colours":
+        return _taken_apart(picture, _OPPONENT, (0, 1, 2))
+    return _taken_apart(picture, _YCBCR, (0, 1, 2) if chroma else (0,))
 
 
-def _taken_apart(picture: Picture, channels: tuple[int, ...], *, in_ycbcr: bool) -> Split:
+def _taken_apart(picture: Picture, space: Space, channels: tuple[int, ...]) -> Split:
     planes = tuple(np.empty((picture.height, picture.width), np.float32) for _ in channels)
     for rows in _blocks(picture):
-        block = picture.pixels[rows]
-        colours = rgb_to_ycbcr(block) if in_ycbcr else block
+        colours = space.of(picture.pixels[rows])
         for channel, plane in zip(channels, planes, strict=True):
             plane[rows] = colours[:, :, channel]
-    return Split(picture, channels, planes, in_ycbcr)
+    kept = [
+        (channel, plane)
+        for channel, plane in zip(channels, planes, strict=True)
+        if channel == 0 or float(np.ptp(plane)) > 0.0
+    ]
+    return Split(picture, space, tuple(c for c, _ in kept), tuple(p for _, p in kept))
 
 
 def _blocks(picture: Picture) -> Iterator[slice]:
@@ -83,11 +110,10 @@ def merge(parts: Split, restored: Sequence[Plane], shape: tuple[int, int]) -> Pi
     """Put restored planes back in place and bring the picture to ``shape``; clipped to [0, 1]."""
     pixels = np.empty_like(parts.picture.pixels)
     for rows in _blocks(parts.picture):
-        before = parts.picture.pixels[rows]
-        colours = rgb_to_ycbcr(before) if parts.in_ycbcr else before.copy()
+        colours = parts.space.of(parts.picture.pixels[rows])
         for channel, plane in zip(parts.channels, restored, strict=True):
             colours[:, :, channel] = plane[rows]
-        pixels[rows] = ycbcr_to_rgb(colours) if parts.in_ycbcr else colours
+        pixels[rows] = parts.space.back(colours)
     picture = enlarge(replace(parts.picture, pixels=pixels), shape)
     np.clip(picture.pixels, 0.0, 1.0, out=picture.pixels)
     return picture

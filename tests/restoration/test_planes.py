@@ -52,3 +52,19 @@ def test_planes_that_are_left_alone_give_the_picture_back(
     merged = merge(parts, parts.planes, (31, 23))
     np.testing.assert_allclose(merged.pixels, before, atol=1e-6)
     np.testing.assert_array_equal(picture.pixels, before)  # merging writes to no input
+
+
+@pytest.mark.parametrize(("task", "chroma"), [("denoise", False), ("jpeg", True)])
+def test_a_grey_picture_in_colour_stays_grey(task: str, chroma: bool) -> None:
+    grey = picture_from_array(np.repeat(_colours(1), 3, axis=2))
+    parts = split(grey, get_task(task), chroma=chroma)
+    assert parts.channels == (0,)
+    merged = merge(parts, [parts.planes[0] * np.float32(0.5) + np.float32(0.1)], (31, 23))
+    np.testing.assert_allclose(np.ptp(merged.pixels, axis=2), 0.0, atol=1e-6)
+
+
+def test_noise_in_the_mean_is_less_than_in_a_channel() -> None:
+    noise = np.random.default_rng(0).normal(0.5, 0.1, (200, 200, 3))
+    parts = split(picture_from_array(noise), get_task("denoise"))
+    levels = [float(plane.std()) for plane in parts.planes]
+    np.testing.assert_allclose(levels, [0.1 / np.sqrt(3), 0.1, 0.1], rtol=0.02)

@@ -121,14 +121,16 @@ class TestColour:
         assert np.abs(luma_only[:, :, 1:]).max() < 1e-3 < np.abs(luma_only[:, :, 0]).max()
         assert np.abs(all_planes[:, :, 1:]).max() > 1e-3
 
-    def test_denoise_treats_channels_alike(
+    def test_denoise_restores_the_mean_and_two_differences(
         self, tiny: dict[str, Restorer], rng: np.random.Generator
     ) -> None:
-        image = rng.random((16, 16, 3), dtype=np.float32)
+        image = rng.uniform(0.3, 0.7, (16, 16, 3)).astype(np.float32)
         restored = tiny["denoise"](image)
-        for channel in range(3):
-            alone = tiny["denoise"](image[:, :, channel])
-            np.testing.assert_allclose(restored[:, :, channel], alone, atol=1e-6)
+        for weights, offset in (((1 / 3, 1 / 3, 1 / 3), 0.0), ((0.5**0.5, 0.0, -(0.5**0.5)), 0.5)):
+            before = (image @ np.array(weights) + offset).astype(np.float32)
+            after = restored @ np.array(weights) + offset
+            np.testing.assert_allclose(after, tiny["denoise"].restore_plane(before), atol=2e-6)
+            assert np.abs(after - before).max() > 1e-3
 
     def test_alpha_is_kept_and_enlarged_bicubically(
         self, tiny: dict[str, Restorer], rng: np.random.Generator
