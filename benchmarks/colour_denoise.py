@@ -51,8 +51,12 @@ def main() -> None:
 
 
 def _photographs(side: int) -> dict[str, NDArray[np.uint8]]:
-    pictures = {"astronaut": astronaut(), "coffee": coffee(), "chelsea": chelsea()}
-    pictures["rocket"] = rocket()
+    pictures = {
+        "astronaut": astronaut(),
+        "coffee": coffee(),
+        "chelsea": chelsea(),
+        "rocket": rocket(),
+    }
     return {name: _middle(picture, side) for name, picture in pictures.items()}
 
 

@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Pixels of a band. Smaller ones cost time: on two AVX2 cores a plane of 800x800 takes as long in
-#: bands of 1 << 19 pixels as whole, and 5 to 10 % longer in bands of 1 << 17.
+#: Pixels of a band. Much smaller ones cost time: Winograd transforms its weights for each anew.
 _BAND_PIXELS = 1 << 19
 #: Winograd's convolution works on so many rows at once.
 _ROWS = 6
