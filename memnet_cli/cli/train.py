@@ -57,6 +57,10 @@ def train(
         str | None,
         typer.Option("--init", help="Weights to start from, by name or file; of any task."),
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option("--teacher", help="Weights whose outputs are the targets, by name or file."),
+    ] = None,
     validation: Annotated[
         str | None,
         typer.Option("--val", help="Set or folder to measure on; else a few pictures are kept."),
@@ -146,7 +150,8 @@ def train(
             validation=validation,
             validation_limit=validation_limit,
             validation_share=validation_share,
-            init=None if init is None else _first_weights(init, task),
+            init=None if init is None else _weights_file(init, task),
+            teacher=None if teacher is None else _weights_file(teacher, task),
             seed=seed,
             machine=machine,
             resume=resume,
@@ -157,8 +162,8 @@ def train(
     _train(config, started, quiet)
 
 
-def _first_weights(name: str, task: str) -> Path:
-    """Return the file of --init, which may be of another task."""
+def _weights_file(name: str, task: str) -> Path:
+    """Return the file of --init or --teacher; it may be of another task."""
     from memnet_cli.stores.weights import find_weights, get_weights
 
     path = Path(name)

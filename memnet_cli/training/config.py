@@ -117,6 +117,7 @@ class TrainingConfig:
         validation_limit: only so many of its pictures.
         validation_share: of the time, spent on measuring on the way; 0 measures at the end only.
         init: weights to start from, of any task.
+        teacher: weights of a network whose outputs are the targets, as far as the recipe says.
         seed: of the weights, the order of the patches and their damage.
         machine: how it is computed.
         resume: go on with the run in ``out``.
@@ -132,6 +133,7 @@ class TrainingConfig:
     validation_limit: int | None = None
     validation_share: float = 0.05
     init: Path | None = None
+    teacher: Path | None = None
     seed: int = 0
     machine: Machine = field(default_factory=Machine)
     resume: bool = False
@@ -196,6 +198,7 @@ def identity(config: TrainingConfig) -> dict[str, object]:
         "validation": config.validation,
         "validation_limit": config.validation_limit,
         "init": None if config.init is None else str(config.init),
+        "teacher": None if config.teacher is None else str(config.teacher),
     }
     return {
         "task": config.task,
@@ -221,13 +224,15 @@ def config_from_identity(
         recipe, budget = values["recipe"], values["budget"]
         assert isinstance(recipe, Mapping) and isinstance(budget, Mapping)
         rest = {key: value for key, value in values.items() if key not in {"recipe", "budget"}}
-        data, init = rest.pop("data"), rest.pop("init", None)
+        data = rest.pop("data")
+        init, teacher = rest.pop("init", None), rest.pop("teacher", None)
         assert isinstance(data, list)
         return TrainingConfig(
             recipe=recipe_from_mapping(recipe),
             budget=Budget(**budget),
             data=tuple(str(name) for name in data),
             init=None if init is None else Path(str(init)),
+            teacher=None if teacher is None else Path(str(teacher)),
             out=out,
             machine=machine,
             resume=True,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from memnet_cli.checkpoints import WeightsInfo, read_info
 from memnet_cli.errors import DatasetError, UsageError
@@ -19,6 +20,7 @@ from memnet_cli.stores.datasets import (
     get_dataset,
     local_folder,
 )
+from memnet_cli.stores.downloads import file_sha256
 from memnet_cli.tasks import Task
 from memnet_cli.training.config import TrainingConfig, task_of
 from memnet_cli.training.records import recipe_text
@@ -62,16 +64,18 @@ class TrainingData:
         validation: to measure on.
         origin: what the weights will say about themselves; steps and pixels are those of the
             weights that the run starts from.
+        teacher: sha256 of the teacher's weights; empty without one.
     """
 
     images: Images
     validation: Validation
     origin: WeightsInfo
+    teacher: str = ""
 
     def fingerprint(self) -> str:
-        """Return a digest of the contents of all training pictures, in their order."""
+        """Return a digest of the teacher and of all training pictures, in their order."""
         hashes = "".join(content_hash(image) for image in self.images)
-        return hashlib.sha256(hashes.encode()).hexdigest()
+        return hashlib.sha256((hashes + self.teacher).encode()).hexdigest()
 
 
 def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> TrainingData:
@@ -79,26 +83,43 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
 
     Raises:
         DatasetError: for an unknown set, or no pictures.
-        UsageError: for a validation set that is trained on.
-        WeightsError: for first weights that cannot be read.
+        UsageError: for a validation set that is trained on, or a teacher of another task.
+        WeightsError: for first weights or a teacher that cannot be read.
     """
     first = None if config.init is None else read_info(config.init)
+    teacher = None if config.teacher is None else _teacher_info(config.teacher, config.task)
+    before = tuple(info for info in (first, teacher) if info is not None)
     found = {name: _find(name, config, progress) for name in config.data}
     images = tuple({image.path: image for part in found.values() for image in part}.values())
     if not images:
         raise DatasetError(f"There is no picture in {', '.join(config.data)}.")
     name = HELD_BACK
     if config.validation is None:
-        images, measured = hold_back(images, first)
+        images, measured = hold_back(images, before)
     else:
         measured = _find(config.validation, config, progress)
         name = _set_name(config.validation) or config.validation
-    origin = _origin(config, found, images, first)
+    origin = _origin(config, found, images, before)
+    if first is not None:
+        origin = replace(
+            origin, steps=first.steps, pixels_seen=first.pixels_seen, licence=first.licence
+        )
     if config.validation is not None:
         _refuse_seen(origin, measured, name)
     levels = config.measured_levels()
     validation = Validation(name, measured[: config.validation_limit], task_of(config), levels)
-    return TrainingData(images, validation, origin)
+    digest = "" if config.teacher is None else file_sha256(config.teacher)
+    return TrainingData(images, validation, origin, digest)
+
+
+def _teacher_info(path: Path, task: str) -> WeightsInfo:
+    """Return what the teacher's weights say about themselves, if they serve the task."""
+    info = read_info(path)
+    if info.task not in ("", task):
+        raise UsageError(
+            f"The teacher {path} is trained for {info.task}, not for {task}: give other weights."
+        )
+    return info
 
 
 def _find(name: str, config: TrainingConfig, progress: SetProgress | None) -> Images:
@@ -111,13 +132,13 @@ def _set_name(name: str) -> str | None:
     return get_dataset(name).name if local_folder(name) is None else None
 
 
-def hold_back(images: Images, first: WeightsInfo | None) -> tuple[Images, Images]:
+def hold_back(images: Images, before: Sequence[WeightsInfo]) -> tuple[Images, Images]:
     """Split pictures into those to train on and a few, evenly spread, to measure on.
 
     Up to 4 and at most a tenth of them, but one as soon as there are two; none that the first
-    weights were trained on.
+    weights or the teacher were trained on.
     """
-    seen = frozenset() if first is None else seen_images(first, images)
+    seen = {name for info in before for name in seen_images(info, images)}
     able = [index for index, image in enumerate(images) if image.name not in seen]
     count = min(_MOST_HELD_BACK, max(len(images) // 10, int(len(images) > 1)), len(able))
     chosen = {able[int((k + 0.5) * len(able) / count)] for k in range(count)}
@@ -139,14 +160,14 @@ def _origin(
     config: TrainingConfig,
     found: dict[str, Images],
     trained: Images,
-    first: WeightsInfo | None,
+    before: Sequence[WeightsInfo],
 ) -> WeightsInfo:
-    """Return what the weights will say: their own data and that of the weights before them."""
+    """Return what the weights will say: their own data and that of the weights behind them."""
     sets = [catalogued for name in found if (catalogued := _set_name(name)) is not None]
     in_sets = {image.path for name in found if _set_name(name) for image in found[name]}
     hashes = {content_hash(image)[:HASH_DIGITS] for image in trained if image.path not in in_sets}
-    earlier_sets = first.training_sets if first else ()
-    earlier_images = first.training_images if first else ()
+    earlier_sets = [name for info in before for name in info.training_sets]
+    earlier_images = [image for info in before for image in info.training_images]
     return WeightsInfo(
         model=config.model,
         config=config_to_mapping(config.model_config),
@@ -155,9 +176,7 @@ def _origin(
         training_sets=tuple(dict.fromkeys([*earlier_sets, *sets])),
         training_images=tuple(sorted({*earlier_images, *hashes})),
         recipe=recipe_text(config),
-        steps=first.steps if first else 0,
-        pixels_seen=first.pixels_seen if first else 0,
         patch=config.recipe.patch,
-        licence="MIT" if first is None else first.licence,
-        source="memnet train",
+        licence="MIT",
+        source="memnet train" + (f", taught by {config.teacher.name}" if config.teacher else ""),
     )

@@ -141,8 +141,9 @@ def _start_or_resume(
             path.rename(path.with_suffix(".damaged"))
     if checkpoint.data != session.data.fingerprint():
         raise UsageError(
-            f"The training pictures are not those that the run in {config.out} began with: put "
-            f"them back, or start a new run with --init {config.out}/last.safetensors."
+            f"The training pictures or the teacher are not those that the run in {config.out} "
+            "began with: put them back, or start a new run with --init "
+            f"{config.out}/last.safetensors."
         )
     trainee = resumed_trainee(config, runtime, world, checkpoint)
     if world.leads:
@@ -273,12 +274,12 @@ def _step(session: Session, trainee: Trainee, meter: Meter) -> None:
     for part in range(recipe.accumulate):
         began = time.perf_counter()
         corner = world.rank * share + part * size
-        clean, degraded = session.batch(trainee.step, slice(corner, corner + size))
+        targets, degraded = session.lesson(trainee.step, slice(corner, corner + size))
         if timed:
             wait_for_device(session.runtime.device)
         data_seconds += time.perf_counter() - began
         with _no_exchange(trainee, part < recipe.accumulate - 1):
-            loss = _loss(session, trainee, clean, degraded) / recipe.accumulate
+            loss = _loss(session, trainee, targets, degraded) / recipe.accumulate
             torch.autograd.backward(loss)
         losses.append(loss.detach())
     clip_gradients(trainee.model, recipe, recipe.lr * factor)
@@ -299,15 +300,11 @@ def _step(session: Session, trainee: Trainee, meter: Meter) -> None:
     meter.seconds += time.perf_counter() - start
 
 
-def _loss(session: Session, trainee: Trainee, clean: Tensor, degraded: Tensor) -> Tensor:
+def _loss(session: Session, trainee: Trainee, targets: Tensor, degraded: Tensor) -> Tensor:
     """Run the network in the run's precision; the loss itself is float32."""
-    runtime = session.runtime
-    mixed: AbstractContextManager[object] = nullcontext()
-    if runtime.precision != "fp32":
-        mixed = torch.autocast(runtime.device.type, dtype=runtime.dtype)
-    with mixed:
+    with session.mixed_precision():
         predictions = trainee.predict(degraded)
-    return supervised_loss(predictions, clean, session.config.recipe)
+    return supervised_loss(predictions, targets, session.config.recipe)
 
 
 def _no_exchange(trainee: Trainee, early: bool) -> AbstractContextManager[object]:

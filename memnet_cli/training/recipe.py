@@ -29,6 +29,16 @@ _CHOICES = {
     "loss": ("l2", "l1", "charbonnier"),
     "clip_kind": ("norm", "value", "adjustable"),
 }
+_SHARES = (
+    "warmup",
+    "final_lr",
+    "quantised",
+    "clean",
+    "alpha",
+    "teacher_share",
+    "momentum",
+    "ema",
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,10 @@ class Recipe:
         loss: l2 (eq. 4 and 12 of MemNet), l1 or charbonnier.
         loss_sum: sum over the pixels of a patch, as in the papers, instead of their mean.
         alpha: weight of the final output against the single ones (eq. 12); 0 takes 1 / (M + 1).
+        teacher_share: weight of the teacher's output in the target, if there is a teacher; the
+            clean patch has the rest.
+        teacher_levels: smallest and largest level that the teacher is asked at; the clean patch
+            alone is the target elsewhere.
         clip: limit of the gradient; 0 switches clipping off.
         clip_kind: norm (of all gradients), value (of each), or adjustable (value at clip / lr).
         ema: decay of the running mean of the weights that is kept as the result; 0 takes none.
@@ -109,6 +123,8 @@ class Recipe:
     loss: str = "l1"
     loss_sum: bool = False
     alpha: float = 0.0
+    teacher_share: float = 1.0
+    teacher_levels: tuple[int, int] = (1, 255)
     clip: float = 0.2
     clip_kind: str = "norm"
     ema: float = 0.999
@@ -135,7 +151,7 @@ class Recipe:
         _check("patch", self.patch, self.patch >= 4, "4 pixels or more")
         for name in ("stride", "weight_decay", "clip", "recalibrate", "refit", "restart_lr"):
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        for name in ("warmup", "final_lr", "quantised", "clean", "alpha", "momentum", "ema"):
+        for name in _SHARES:
             _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "0 to 1")
         _check("ema", self.ema, self.ema < 1, "less than 1")
         _check("batch", self.batch, self.batch % self.accumulate == 0, "a multiple of accumulate")
@@ -146,8 +162,9 @@ class Recipe:
         fits = len(self.grow_to) == len(self.grow_at) and list(self.grow_to) == sorted(self.grow_to)
         _check("grow_to", list(self.grow_to), fits, "rising recursions, one for each of grow_at")
         _check("sizes", list(self.sizes), _sound_sizes(self.sizes), "sizes over 0 and up to 1")
-        low, high = self.sigmas
-        _check("sigmas", list(self.sigmas), 0 < low <= high <= 255, "two levels from 1 to 255")
+        for name in ("sigmas", "teacher_levels"):
+            low, high = getattr(self, name)
+            _check(name, [low, high], 0 < low <= high <= 255, "two levels from 1 to 255")
 
 
 def _sound_sizes(sizes: tuple[float, ...]) -> bool:

@@ -14,7 +14,7 @@ from memnet_cli.errors import TrainingError, UsageError
 from memnet_cli.files import write_atomically
 from memnet_cli.training.config import TrainingConfig, identity
 from memnet_cli.training.events import Event, Measured, Progress
-from memnet_cli.training.recipe import to_toml
+from memnet_cli.training.recipe import Recipe, recipe_to_mapping, to_toml
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ def stored_identity(out: Path) -> dict[str, object] | None:
     try:
         document = json.loads(path.read_text("utf-8"))
         stored: dict[str, object] = document["run"]
+        # settings that the run's version did not have yet are what they were then: the defaults
+        stored["recipe"] = {**recipe_to_mapping(Recipe()), **document["run"]["recipe"]}
     except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(
             f"{path} cannot be understood: expected what memnet train writes."

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from memnet_cli.evaluation.peaks import measured_conv_peak
@@ -17,8 +19,9 @@ from memnet_cli.training.distributed import World
 from memnet_cli.training.events import Event, Say
 from memnet_cli.training.pictures import load_pictures, read_planes
 from memnet_cli.training.records import RunFolder, record
-from memnet_cli.training.sampler import Sampler
+from memnet_cli.training.sampler import Patches, Sampler
 from memnet_cli.training.stopping import StopRequest
+from memnet_cli.training.teacher import Teacher, load_teacher
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Session:
         clock: of the run.
         sampler: which patches.
         damage: from patches to training pairs.
+        teacher: whose outputs are targets, or None.
         conv_peak: FLOP per second that this device's convolutions reach.
         stop: whether somebody asked to stop.
         say: shows events.
@@ -47,6 +51,7 @@ class Session:
     clock: Clock
     sampler: Sampler
     damage: Damage
+    teacher: Teacher | None
     conv_peak: float
     stop: StopRequest
     say: Say
@@ -59,8 +64,27 @@ class Session:
 
     def batch(self, step: int, part: slice) -> tuple[Tensor, Tensor]:
         """Return clean and degraded patches of a step, each (b, 1, P, P), ``part`` of the batch."""
-        noise = self.damage.noise(step, self.config.recipe.batch)
+        return self._pairs(step, part, self.sampler.draw(step).part(part))
+
+    def lesson(self, step: int, part: slice) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`batch` does, with the teacher's targets in place of clean patches."""
         patches = self.sampler.draw(step).part(part)
+        clean, degraded = self._pairs(step, part, patches)
+        if self.teacher is None:
+            return clean, degraded
+        level = torch.from_numpy(patches.level).to(clean.device)
+        with self.mixed_precision():
+            return self.teacher.targets(clean, degraded, level), degraded
+
+    def mixed_precision(self) -> AbstractContextManager[object]:
+        """Return the context in which networks run in the run's precision."""
+        runtime = self.runtime
+        if runtime.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(runtime.device.type, dtype=runtime.dtype)
+
+    def _pairs(self, step: int, part: slice, patches: Patches) -> tuple[Tensor, Tensor]:
+        noise = self.damage.noise(step, self.config.recipe.batch)
         return self.damage.pairs(patches, None if noise is None else noise[part])
 
 
@@ -79,6 +103,7 @@ def prepare_session(
     Raises:
         DatasetError: if no picture is as large as a patch.
         ImageError: for a file that is no usable picture.
+        WeightsError: for a teacher that is no sound weights file.
     """
     recipe, task = config.recipe, task_of(config)
     levels = config.levels()
@@ -106,4 +131,17 @@ def prepare_session(
     pictures = load_pictures(planes, levels if task.name == "jpeg" else (), runtime.device)
     damage = Damage(task, pictures, recipe.patch, config.seed)
     peak = measured_conv_peak(runtime)
-    return Session(config, data, world, runtime, folder, clock, sampler, damage, peak, stop, say)
+    return Session(
+        config=config,
+        data=data,
+        world=world,
+        runtime=runtime,
+        folder=folder,
+        clock=clock,
+        sampler=sampler,
+        damage=damage,
+        teacher=load_teacher(config, runtime),
+        conv_peak=peak,
+        stop=stop,
+        say=say,
+    )

@@ -110,6 +110,7 @@ _REFUSED = [
 _REFUSED_LAST = [
     ("train --task sr --data T19 --out r --steps 1", "no dataset or folder 'T19'"),
     ("train --task sr --data T91 --out r --steps 1 --init x.safetensors", "no weights file"),
+    ("train --task sr --data T91 --out r --steps 1 --teacher x.safetensors", "no weights file"),
     ("export r w.safetensors", "r holds no weights"),
 ]
 

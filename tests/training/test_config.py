@@ -73,7 +73,8 @@ def test_what_does_not_go_together_is_refused(tiny: TrainingConfig) -> None:
 
 
 def test_a_run_is_known_by_all_that_decides_its_weights(tiny: TrainingConfig) -> None:
-    config = replace(tiny, init=Path("a.safetensors"), validation="Set5", validation_limit=2)
+    config = replace(tiny, init=Path("a.safetensors"), teacher=Path("b.safetensors"))
+    config = replace(config, validation="Set5", validation_limit=2)
     stored = json.loads(json.dumps(identity(config)))
     again = config_from_identity(stored, config.out, config.machine)
     assert again == replace(config, resume=True)

@@ -178,10 +178,10 @@ def test_pictures_that_first_weights_saw_are_not_held_back(pictures: Path, tmp_p
     config = MemNetConfig(memory_blocks=1, recursions=1, width=1)
     info = WeightsInfo("memnet", config_to_mapping(config), "sr", training_images=seen)
     save_weights(tmp_path / "seen.safetensors", build_model(config), info)
-    _, held = hold_back(images, info)
+    _, held = hold_back(images, [info])
     assert [image.name for image in held] == ["5.png"]
     everything = replace(info, training_images=tuple(content_hash(i)[:16] for i in images))
-    assert hold_back(images, everything) == (images, ())
+    assert hold_back(images, [everything]) == (images, ())
 
 
 def test_one_picture_alone_is_trained_on_and_nothing_is_measured(

@@ -1,0 +1,66 @@
+"""Knowledge distillation: a trained network's outputs as targets beside the clean patches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from memnet_cli.checkpoints import load_weights
+from memnet_cli.models.base import RestorationModel
+from memnet_cli.restoration.devices import Runtime
+from memnet_cli.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network whose outputs another one is trained towards (Hinton et al., 2015).
+
+    With the l2 loss, the clean patch as target makes most of the gradient noise: what no network
+    can know of it. The teacher's output has none of that, so that far fewer patches tell what is
+    to be learned, up to what the teacher knows.
+
+    Attributes:
+        model: on the device, in evaluation.
+        share: weight of its output in the target, 0 to 1.
+        levels: smallest and largest level that it is asked at.
+    """
+
+    model: RestorationModel
+    share: float
+    levels: tuple[int, int]
+
+    @torch.no_grad()
+    def targets(self, clean: Tensor, degraded: Tensor, level: Tensor) -> Tensor:
+        """Return what the network is to give: (1 - share) * clean + share * the teacher's output.
+
+        With l2 the gradient is that of the two distances weighed so. Patches of a level that
+        the teacher is not asked at keep the clean target.
+
+        Args:
+            clean: (N, 1, H, W) float32 in [0, 1].
+            degraded: the same shape.
+            level: (N,) scale factor, sigma or quality factor; 0 where there is no damage.
+        """
+        low, high = self.levels
+        asked = (level >= max(low, 1)) & (level <= high)
+        targets = clean.clone()
+        if asked.any():
+            taught = self.model(degraded[asked]).float()
+            targets[asked] = torch.lerp(clean[asked], taught, self.share)
+        return targets
+
+
+def load_teacher(config: TrainingConfig, runtime: Runtime) -> Teacher | None:
+    """Return the teacher of a run on its device, or None where it has none.
+
+    Raises:
+        WeightsError: for a file that is no sound weights file.
+    """
+    if config.teacher is None:
+        return None
+    model, _ = load_weights(config.teacher)
+    model.requires_grad_(False)
+    model.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Teacher(model, config.recipe.teacher_share, config.recipe.teacher_levels)

@@ -1,0 +1,135 @@
+"""Training towards a teacher: closed forms, and a teacher that has nothing to teach."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from memnet_cli.checkpoints import WeightsInfo, load_weights, save_weights
+from memnet_cli.errors import UsageError
+from memnet_cli.evaluation.leakage import content_hash
+from memnet_cli.models import build_model, config_to_mapping
+from memnet_cli.models.base import RestorationModel
+from memnet_cli.models.configs import PlainConfig
+from memnet_cli.stores.datasets import find_images
+from memnet_cli.training.config import TrainingConfig
+from memnet_cli.training.data import gather_data
+from memnet_cli.training.losses import supervised_loss
+from memnet_cli.training.recipe import Recipe
+from memnet_cli.training.records import RunFolder, read_metrics, stored_identity
+from memnet_cli.training.teacher import Teacher
+from tests.training.conftest import run, with_recipe
+
+
+class Brighter(RestorationModel):
+    """Adds a tenth."""
+
+    def __init__(self) -> None:
+        super().__init__(PlainConfig(depth=2, width=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 0.1
+
+
+@pytest.fixture
+def patches() -> tuple[Tensor, Tensor, Tensor]:
+    """Return clean and degraded patches and their levels."""
+    generator = torch.Generator().manual_seed(0)
+    clean, degraded = torch.rand(2, 4, 1, 3, 3, generator=generator)
+    return clean, degraded, torch.tensor([0, 20, 55, 56])
+
+
+def test_targets_lie_between_clean_and_taught_at_the_levels_asked(
+    patches: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    clean, degraded, level = patches
+    targets = Teacher(Brighter(), 0.25, (1, 55)).targets(clean, degraded, level)
+    torch.testing.assert_close(targets[1:3], 0.75 * clean[1:3] + 0.25 * (degraded[1:3] + 0.1))
+    assert torch.equal(targets[[0, 3]], clean[[0, 3]])
+    nobody = Teacher(Brighter(), 1.0, (100, 255)).targets(clean, degraded, level)
+    assert torch.equal(nobody, clean)
+
+
+def test_with_l2_the_gradient_is_that_of_both_distances(
+    patches: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    clean, degraded, level = patches
+    level = torch.full_like(level, 20)
+    targets = Teacher(Brighter(), 0.3, (1, 55)).targets(clean, degraded, level)
+    output = torch.rand_like(clean, requires_grad=True)
+
+    def gradient(target: Tensor) -> Tensor:
+        return torch.autograd.grad(supervised_loss((output,), target, Recipe(loss="l2")), output)[0]
+
+    both = 0.7 * gradient(clean) + 0.3 * gradient(degraded + 0.1)
+    torch.testing.assert_close(gradient(targets), both)
+
+
+def test_a_network_that_is_its_own_teacher_has_nothing_to_learn(tiny: TrainingConfig) -> None:
+    run(tiny)
+    weights = tiny.out / "last.safetensors"
+    settings = ("freeze_statistics=true", "alpha=1.0", "loss=l2", "quantised=0")
+    alone = replace(with_recipe(tiny, *settings), init=weights, out=tiny.out / "alone")
+    taught = replace(alone, teacher=weights, out=tiny.out / "taught")
+    losses = []
+    for config in (alone, taught):
+        run(config)
+        entries = read_metrics(RunFolder(config.out))
+        losses.append(max(entry["loss"] for entry in entries if entry["kind"] == "train"))
+    assert losses[1] < 1e-9 < losses[0]
+    info = load_weights(taught.out / "last.safetensors")[1]
+    assert info.source == "memnet train, taught by last.safetensors"
+
+
+def _teacher(path: Path, task: str = "", images: tuple[str, ...] = ()) -> Path:
+    config = PlainConfig(depth=2, width=2)
+    info = WeightsInfo("plain", config_to_mapping(config), task, training_images=images)
+    save_weights(path, build_model(config), info)
+    return path
+
+
+def test_what_the_teacher_saw_counts_as_seen(tiny: TrainingConfig, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "a.png").write_bytes((Path(tiny.data[0]) / "0.png").read_bytes()[:-1] + b"\0")
+    seen = content_hash(find_images(str(folder))[0])[:16]
+    teacher = _teacher(tmp_path / "teacher.safetensors", images=(seen,))
+    config = replace(tiny, validation=str(folder))
+    assert seen not in gather_data(config).origin.training_images
+    with pytest.raises(UsageError, match=r"1 of the 1 pictures of .* are trained on \(a.png\)"):
+        gather_data(replace(config, teacher=teacher))
+    assert seen in gather_data(replace(tiny, teacher=teacher)).origin.training_images
+
+
+def test_a_teacher_of_another_task_is_refused(tiny: TrainingConfig, tmp_path: Path) -> None:
+    teacher = _teacher(tmp_path / "teacher.safetensors", task="jpeg")
+    with pytest.raises(UsageError, match=r"teacher.safetensors is trained for jpeg, not for sr"):
+        gather_data(replace(tiny, teacher=teacher))
+
+
+def test_a_run_goes_on_with_the_same_teacher_only(tiny: TrainingConfig, tmp_path: Path) -> None:
+    teacher = _teacher(tmp_path / "teacher.safetensors")
+    config = replace(tiny, teacher=teacher)
+    run(config)
+    assert run(replace(config, resume=True)).finished
+    _teacher(teacher)  # other random weights
+    with pytest.raises(UsageError, match=r"pictures or the teacher are not those that the run in"):
+        run(replace(config, resume=True))
+    with pytest.raises(UsageError, match=r"other settings \(teacher .* -> None\)"):
+        run(replace(tiny, resume=True))
+
+
+def test_a_run_from_before_there_were_teachers_goes_on(tiny: TrainingConfig) -> None:
+    run(tiny)
+    path = RunFolder(tiny.out).description
+    document = json.loads(path.read_text("utf-8"))
+    for name in ("teacher_share", "teacher_levels"):
+        del document["run"]["recipe"][name]
+    path.write_text(json.dumps(document), "utf-8")
+    assert stored_identity(tiny.out) is not None
+    assert run(replace(tiny, resume=True)).finished
