@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -21,8 +20,7 @@ def grow_model(model: RestorationModel, recursions: int) -> RestorationModel:
     """Return the network with that many recursions and the same function, on its device."""
     assert isinstance(model, MemNet)
     device = next(model.parameters()).device
-    bigger = grown(model, recursions).to(device)
-    return bigger.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return grown(model, recursions).to(device)
 
 
 def carry_over(

@@ -17,6 +17,7 @@ from memnet_cli.errors import UsageError
 from memnet_cli.models import build_model, config_from_mapping, config_to_mapping
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.cost import multiply_adds_per_pixel
+from memnet_cli.models.gradients import can_train_faster, train_faster
 from memnet_cli.restoration.devices import Runtime, fast_bf16
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.distributed import World
@@ -142,17 +143,24 @@ def _assembled(
     runtime: Runtime,
     world: World,
 ) -> Trainee:
-    model = _placed(model, runtime)
+    faster = trains_faster(config, runtime)
+    model = _placed(model, runtime, faster)
     if config.recipe.ema:
-        mean = copy.deepcopy(model) if mean is None else _placed(mean, runtime)
+        mean = copy.deepcopy(model) if mean is None else _placed(mean, runtime, faster)
         mean.requires_grad_(False)
     optimizers = build_optimizers(config.recipe, model, fast_bf16(runtime.device))
     cost = multiply_adds_per_pixel(model)
     return Trainee(model, mean, optimizers, wrapped(model, config, runtime, world), cost)
 
 
-def _placed(model: RestorationModel, runtime: Runtime) -> RestorationModel:
-    placed = model.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+def trains_faster(config: TrainingConfig, runtime: Runtime) -> bool:
+    """Say whether the run uses the convolutions of :mod:`memnet_cli.models.gradients`."""
+    return not config.machine.compile and can_train_faster(runtime.device, runtime.dtype)
+
+
+def _placed(model: RestorationModel, runtime: Runtime, faster: bool) -> RestorationModel:
+    layout = torch.contiguous_format if faster else torch.channels_last
+    placed = model.to(runtime.device, memory_format=layout)  # type: ignore[call-overload]
     return cast(RestorationModel, placed.train())
 
 
@@ -161,6 +169,8 @@ def wrapped(
 ) -> Predict:
     """Return the model as a function to all its outputs, compiled and distributed as asked."""
     sync_bn = config.machine.sync_bn and world.size > 1
+    if trains_faster(config, runtime):
+        train_faster(model)
     if config.machine.gradient_checkpointing:
         recompute_blocks(model, sync_bn)
     module: nn.Module = Supervised(model, sync_bn)
@@ -192,9 +202,11 @@ def grow_if_due(trainee: Trainee, config: TrainingConfig, runtime: Runtime, worl
     if wanted <= recursions_of(trainee.model):
         return False
     old_model, old_optimizers = trainee.model, trainee.optimizers
-    trainee.model = grow_model(old_model, wanted)
+    faster = trains_faster(config, runtime)
+    trainee.model = _placed(grow_model(old_model, wanted), runtime, faster)
     if trainee.mean is not None:
-        trainee.mean = grow_model(trainee.mean, wanted).requires_grad_(False)
+        grown_mean = grow_model(trainee.mean, wanted).requires_grad_(False)
+        trainee.mean = _placed(grown_mean, runtime, faster)
     trainee.optimizers = build_optimizers(config.recipe, trainee.model, fast_bf16(runtime.device))
     carry_over(old_optimizers, old_model, trainee.optimizers, trainee.model)
     trainee.multiply_adds = multiply_adds_per_pixel(trainee.model)
