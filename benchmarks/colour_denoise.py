@@ -13,7 +13,7 @@ import statistics
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.data import astronaut, chelsea, coffee, rocket
+from photographs import photographs
 from skimage.metrics import peak_signal_noise_ratio
 
 from memnet_cli.cli._console import out, table
@@ -38,7 +38,7 @@ def main() -> None:
     rows = []
     for sigma in arguments.sigma or _LEVELS:
         scores = []
-        for name, clean in _photographs(arguments.side).items():
+        for name, clean in photographs(arguments.side).items():
             noisy = _noisy(clean, sigma)
             apart = np.dstack([restorer(noisy[:, :, channel]) for channel in range(3)])
             scores.append([_psnr(clean, x) for x in (noisy, apart, restorer(noisy))])
@@ -48,21 +48,6 @@ def main() -> None:
         )
     head = ("sigma", "photograph", "noisy", "channel by channel", "opponent", "gain")
     out.print(table("PSNR in dB over R, G and B", head, rows))
-
-
-def _photographs(side: int) -> dict[str, NDArray[np.uint8]]:
-    pictures = {
-        "astronaut": astronaut(),
-        "coffee": coffee(),
-        "chelsea": chelsea(),
-        "rocket": rocket(),
-    }
-    return {name: _middle(picture, side) for name, picture in pictures.items()}
-
-
-def _middle(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    top, left = ((length - side) // 2 for length in picture.shape[:2])
-    return np.ascontiguousarray(picture[top : top + side, left : left + side])
 
 
 def _noisy(clean: NDArray[np.uint8], sigma: int) -> NDArray[np.uint8]:

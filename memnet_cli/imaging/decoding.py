@@ -35,7 +35,10 @@ from memnet_cli.imaging.deep_samples import (
     read_tiff_page,
 )
 from memnet_cli.imaging.metadata import (
+    FLIPPED_HORIZONTALLY,
+    FLIPPED_VERTICALLY,
     carried_exif,
+    chroma_step_of,
     exif_of_tiff,
     jpeg_tables_of,
     orientation_of,
@@ -103,14 +106,16 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
     # by then, and its orientation is gone
     exif = _exif(image)
     orientation = orientation_of(exif)
+    samples = _upright(samples, orientation)
     source = Source(
         format="JPEG" if image.format == "MPO" else image.format,
         exif=carried_exif(exif, from_tiff=image.format == "TIFF"),
         icc_profile=_profile(image),
         jpeg_tables=jpeg_tables_of(image),
+        chroma_step=chroma_step_of(image, orientation, (samples.shape[0], samples.shape[1])),
         frames=frames,
     )
-    return picture_of_samples(_upright(samples, orientation), bit_depth=depth, source=source)
+    return picture_of_samples(samples, bit_depth=depth, source=source)
 
 
 def _decode_tiff(file: BinaryIO, max_pixels: int) -> Picture:
@@ -202,9 +207,9 @@ def _upright(samples: NDArray[np.generic], orientation: int) -> NDArray[np.gener
     """Turn and flip (H, W, ...) samples as the EXIF orientation, 1 to 8, asks for."""
     if orientation >= 5:
         samples = samples.swapaxes(0, 1)
-    if orientation in {3, 4, 7, 8}:
+    if orientation in FLIPPED_VERTICALLY:
         samples = samples[::-1]
-    if orientation in {2, 3, 6, 7}:
+    if orientation in FLIPPED_HORIZONTALLY:
         samples = samples[:, ::-1]
     return samples
 

@@ -10,6 +10,10 @@ from typing import Any, BinaryIO
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
+#: EXIF orientations that flip a picture, after they have exchanged its sides if they do.
+FLIPPED_VERTICALLY = frozenset({3, 4, 7, 8})
+FLIPPED_HORIZONTALLY = frozenset({2, 3, 6, 7})
+
 _ORIENTATION = ExifTags.Base.Orientation
 _RECORD = ExifTags.Base.ProcessingSoftware
 _ICC_PROFILE = 34675
@@ -117,6 +121,36 @@ def jpeg_tables_of(image: Image.Image) -> tuple[tuple[int, ...], ...] | None:
     used = [component[3] for component in getattr(image, "layer", [])]
     order = dict.fromkeys([*used, *sorted(tables)])
     return tuple(tuple(tables[number]) for number in order if number in tables) or None
+
+
+def chroma_step_of(
+    image: Image.Image, orientation: int, upright: tuple[int, int]
+) -> tuple[int, int]:
+    """Return the rows and columns from one chroma sample to the next in the upright picture.
+
+    (1, 1) for anything but a JPEG of YCbCr whose luma has once or twice the samples of both chroma
+    components. A side that is flipped and does not hold whole steps counts as not subsampled, since
+    its steps begin with a part of one.
+
+    Args:
+        image: of Pillow; the layout is that of the file.
+        orientation: EXIF orientation, 1 to 8, by which it is turned.
+        upright: (height, width) after that.
+    """
+    components = getattr(image, "layer", [])
+    if len(components) != 3 or any(component[1:3] != (1, 1) for component in components[1:]):
+        return (1, 1)
+    columns, rows = components[0][1:3]
+    if rows not in (1, 2) or columns not in (1, 2):
+        return (1, 1)
+    if orientation >= 5:
+        rows, columns = columns, rows
+    height, width = upright
+    if orientation in FLIPPED_VERTICALLY and height % rows:
+        rows = 1
+    if orientation in FLIPPED_HORIZONTALLY and width % columns:
+        columns = 1
+    return rows, columns
 
 
 def exif_to_write(

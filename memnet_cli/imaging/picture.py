@@ -26,6 +26,8 @@ class Source:
         icc_profile: the profile that describes the pixels; None stands for sRGB.
         jpeg_tables: the quantisation tables of a JPEG, luma first, each 64 entries in natural
             order (row by row of the 8x8 block, not zigzag).
+        chroma_step: rows and columns from one chroma sample of a JPEG to the next, (2, 2) for
+            4:2:0; (1, 1) where every pixel has its own.
         frames: how many frames or pages the file holds; the first was read.
     """
 
@@ -33,6 +35,7 @@ class Source:
     exif: bytes | None = None
     icc_profile: bytes | None = None
     jpeg_tables: tuple[tuple[int, ...], ...] | None = None
+    chroma_step: tuple[int, int] = (1, 1)
     frames: int = 1
 
 

@@ -48,7 +48,7 @@ class Split:
         space: grey as it is, YCbCr or opponent colours.
         channels: those of ``space`` that are restored.
         planes: these channels, (H, W) float32, in [0, 1] but for the bicubic overshoot and
-            saturated opponent colours.
+            saturated opponent colours; Cb and Cr of a subsampled JPEG at the size of its own.
     """
 
     picture: Picture
@@ -72,7 +72,8 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
     """Take a picture apart for ``task``.
 
     Super-resolution enlarges it bicubically by ``scale`` and restores luma; deblocking restores
-    luma, with ``chroma`` Cb and Cr too; denoising restores the mean of R, G and B and two colour
+    luma, with ``chroma`` Cb and Cr too, as many samples of them as a subsampled JPEG holds, since
+    its blocks are 8x8 of these; denoising restores the mean of R, G and B and two colour
     differences, between which noise is as independent as between the channels. Grey is restored
     as it is, and colour differences that are the same all over are left alone: a grey picture
     that is stored in colour stays grey.
@@ -92,8 +93,9 @@ def _taken_apart(picture: Picture, space: Space, channels: tuple[int, ...]) -> S
         colours = space.of(picture.pixels[rows])
         for channel, plane in zip(channels, planes, strict=True):
             plane[rows] = colours[:, :, channel]
+    steps = picture.source.chroma_step if space is _YCBCR else (1, 1)
     kept = [
-        (channel, plane)
+        (channel, _every(plane, steps) if channel else plane)
         for channel, plane in zip(channels, planes, strict=True)
         if channel == 0 or float(np.ptp(plane)) > 0.0
     ]
@@ -106,8 +108,30 @@ def _blocks(picture: Picture) -> Iterator[slice]:
         yield slice(top, top + height)
 
 
-def merge(parts: Split, restored: Sequence[Plane], shape: tuple[int, int]) -> Picture:
+def _every(plane: Plane, steps: tuple[int, int]) -> Plane:
+    """Return the means of rectangles of ``steps`` pixels; the last ones may hang over the edge."""
+    if steps == (1, 1):
+        return plane
+    rows, columns = steps
+    over = [(0, -side % step) for side, step in zip(plane.shape, steps, strict=True)]
+    whole = np.pad(plane, over, mode="edge")
+    height, width = whole.shape[0] // rows, whole.shape[1] // columns
+    means: Plane = whole.reshape(height, rows, width, columns).mean((1, 3))
+    return means
+
+
+def _at_every_pixel(plane: Plane, picture: Picture) -> Plane:
+    """Enlarge a restored plane bicubically to the picture's size, if it is smaller."""
+    if plane.shape == (picture.height, picture.width):
+        return plane
+    rows, columns = picture.source.chroma_step
+    larger = imresize(plane, shape=(plane.shape[0] * rows, plane.shape[1] * columns))
+    return larger[: picture.height, : picture.width].astype(np.float32)
+
+
+def merge(parts: Split, planes: Sequence[Plane], shape: tuple[int, int]) -> Picture:
     """Put restored planes back in place and bring the picture to ``shape``; clipped to [0, 1]."""
+    restored = [_at_every_pixel(plane, parts.picture) for plane in planes]
     pixels = np.empty_like(parts.picture.pixels)
     for rows in _blocks(parts.picture):
         colours = parts.space.of(parts.picture.pixels[rows])

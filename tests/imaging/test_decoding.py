@@ -14,7 +14,7 @@ import png
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from memnet_cli.errors import ImageError
 from memnet_cli.imaging.images import (
@@ -328,6 +328,47 @@ def test_jpeg_tables_are_ordered_by_component_not_by_number(patch: NDArray[np.ui
 
 def test_other_files_have_no_jpeg_tables(patch: NDArray[np.uint8]) -> None:
     assert _read(_saved(Image.fromarray(patch), "PNG")).source.jpeg_tables is None
+
+
+@pytest.mark.parametrize(
+    ("subsampling", "orientation", "step"),
+    [
+        ("4:4:4", 1, (1, 1)),
+        ("4:2:2", 1, (1, 2)),
+        ("4:2:0", 1, (2, 2)),
+        ("4:2:2", 6, (2, 1)),  # lies on its side
+        ("4:2:2", 3, (1, 2)),
+        ("4:2:0", 8, (2, 2)),
+    ],
+)
+def test_the_chroma_step_of_a_jpeg_is_that_of_the_upright_picture(
+    subsampling: str, orientation: int, step: tuple[int, int]
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image = Image.new("RGB", (24, 16), "red")
+    picture = _read(_saved(image, "JPEG", subsampling=subsampling, exif=exif))
+    assert picture.source.chroma_step == step
+
+
+def test_a_flipped_side_of_odd_length_counts_as_not_subsampled() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 2  # left to right
+    image = Image.new("RGB", (23, 15), "red")
+    mirrored = _read(_saved(image, "JPEG", subsampling="4:2:0", exif=exif))
+    assert mirrored.source.chroma_step == (2, 1)
+    assert _read(_saved(image, "JPEG", subsampling="4:2:0")).source.chroma_step == (2, 2)
+
+
+def test_what_has_no_chroma_of_its_own_has_no_chroma_step(patch: NDArray[np.uint8]) -> None:
+    image = Image.fromarray(patch)
+    for content in (
+        _saved(image, "PNG"),
+        _saved(image.convert("L"), "JPEG"),
+        _saved(image.convert("CMYK"), "JPEG"),
+        _saved(image, "JPEG", keep_rgb=True),
+    ):
+        assert _read(content).source.chroma_step == (1, 1)
 
 
 def test_a_jpeg_with_pictures_behind_it_is_a_jpeg(patch: NDArray[np.uint8]) -> None:

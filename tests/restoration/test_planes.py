@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage.color import rgb2ycbcr, ycbcr2rgb
 
-from memnet_cli.imaging.images import picture_from_array
+from memnet_cli.imaging.images import Picture, picture_from_array
 from memnet_cli.restoration import planes
 from memnet_cli.restoration.planes import merge, split
 from memnet_cli.tasks import get_task
@@ -52,6 +54,42 @@ def test_planes_that_are_left_alone_give_the_picture_back(
     merged = merge(parts, parts.planes, (31, 23))
     np.testing.assert_allclose(merged.pixels, before, atol=1e-6)
     np.testing.assert_array_equal(picture.pixels, before)  # merging writes to no input
+
+
+def _subsampled(pixels: NDArray[np.float32], step: tuple[int, int]) -> Picture:
+    picture = picture_from_array(pixels)
+    return replace(picture, source=replace(picture.source, chroma_step=step))
+
+
+@pytest.mark.usefixtures("_blocks_of")
+@pytest.mark.parametrize(
+    ("step", "shape"), [((2, 2), (16, 12)), ((1, 2), (31, 12)), ((2, 1), (16, 23))]
+)
+def test_subsampled_chroma_is_restored_at_its_own_size(
+    step: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    rows, columns = np.mgrid[0:31, 0:23].astype(np.float64)
+    ycbcr = np.stack([np.full((31, 23), 120.0), 100.0 + rows, 140.0 - columns], axis=2)
+    pixels = ycbcr2rgb(ycbcr).astype(np.float32)
+    picture = _subsampled(pixels, step)
+    parts = split(picture, get_task("jpeg"), chroma=True)
+    assert [plane.shape for plane in parts.planes] == [(31, 23), shape, shape]
+    # an even slope is its own mean and its own interpolation, but for the edges
+    merged = rgb2ycbcr(merge(parts, parts.planes, (31, 23)).pixels.astype(np.float64))
+    np.testing.assert_allclose(merged[6:-7, 6:-7], ycbcr[6:-7, 6:-7], atol=1e-3)
+    np.testing.assert_allclose(merged, ycbcr, atol=1.0)
+
+    redder = [parts.planes[0], parts.planes[1], parts.planes[2] + np.float32(8 / 255)]
+    merged = rgb2ycbcr(merge(parts, redder, (31, 23)).pixels.astype(np.float64))
+    np.testing.assert_allclose(merged[6:-7, 6:-7, 2], ycbcr[6:-7, 6:-7, 2] + 8, atol=1e-3)
+
+
+def test_subsampling_matters_for_chroma_planes_only() -> None:
+    picture = _subsampled(_colours(), (2, 2))
+    for task in ("sr", "denoise", "jpeg"):
+        scale = 2 if task == "sr" else 1
+        parts = split(picture, get_task(task), scale=scale)
+        assert {plane.shape for plane in parts.planes} == {(31 * scale, 23 * scale)}
 
 
 @pytest.mark.parametrize(("task", "chroma"), [("denoise", False), ("jpeg", True)])
