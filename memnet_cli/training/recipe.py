@@ -80,7 +80,8 @@ class Recipe:
         teacher_share: weight of the teacher's output in the target, if there is a teacher; the
             clean patch has the rest.
         teacher_levels: smallest and largest level that the teacher is asked at; the clean patch
-            alone is the target elsewhere.
+            alone is the target elsewhere, but stronger noise is scaled down to the largest level,
+            with the contrast of the picture.
         clip: limit of the gradient; 0 switches clipping off.
         clip_kind: norm (of all gradients), value (of each), or adjustable (value at clip / lr).
         ema: decay of the running mean of the weights that is kept as the result; 0 takes none.

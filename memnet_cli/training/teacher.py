@@ -25,11 +25,14 @@ class Teacher:
         model: on the device, in evaluation.
         share: weight of its output in the target, 0 to 1.
         levels: smallest and largest level that it is asked at.
+        scales_noise: whether levels are of noise: stronger noise is then scaled down to the
+            largest level, with the contrast of the picture, and the output scaled up again.
     """
 
     model: RestorationModel
     share: float
     levels: tuple[int, int]
+    scales_noise: bool = False
 
     @torch.no_grad()
     def targets(self, clean: Tensor, degraded: Tensor, level: Tensor) -> Tensor:
@@ -44,12 +47,21 @@ class Teacher:
             level: (N,) scale factor, sigma or quality factor; 0 where there is no damage.
         """
         low, high = self.levels
-        asked = (level >= max(low, 1)) & (level <= high)
+        asked = level >= max(low, 1)
+        if not self.scales_noise:
+            asked &= level <= high
         targets = clean.clone()
         if asked.any():
-            taught = self.model(degraded[asked]).float()
+            contrast = (high / level[asked]).clamp(max=1.0)[:, None, None, None].float()
+            taught = self.model(_with_contrast(degraded[asked], contrast)).float()
+            taught = _with_contrast(taught, 1.0 / contrast)
             targets[asked] = torch.lerp(clean[asked], taught, self.share)
         return targets
+
+
+def _with_contrast(planes: Tensor, factor: Tensor) -> Tensor:
+    """Return planes whose distance to middle grey is ``factor`` times as large; exact for 1."""
+    return torch.lerp(torch.full_like(factor, 0.5), planes, factor)
 
 
 def load_teacher(config: TrainingConfig, runtime: Runtime) -> Teacher | None:
@@ -63,4 +75,7 @@ def load_teacher(config: TrainingConfig, runtime: Runtime) -> Teacher | None:
     model, _ = load_weights(config.teacher)
     model.requires_grad_(False)
     model.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Teacher(model, config.recipe.teacher_share, config.recipe.teacher_levels)
+    recipe = config.recipe
+    return Teacher(
+        model, recipe.teacher_share, recipe.teacher_levels, scales_noise=config.task == "denoise"
+    )
