@@ -30,6 +30,7 @@ class Clock:
         began_at: progress when this session began.
         step: what one step takes, of late.
         measuring: what one measurement of the last network was expected to take.
+        fitting: what fitting the result before it was expected to take.
         pace: seconds of a step per multiply-add, of late; the machine may become slower.
         pace_then: the same when the measurement was predicted.
     """
@@ -40,6 +41,7 @@ class Clock:
     began_at: float = 0.0
     step: float = 0.0
     measuring: float = 0.0
+    fitting: float = 0.0
     pace: float = 0.0
     pace_then: float = 0.0
 
@@ -67,10 +69,15 @@ class Clock:
         """Take note of what the last measurement would take at the pace of now."""
         self.measuring, self.pace_then = seconds * _CAUTION, self.pace
 
+    def expect_fitting(self, seconds: float) -> None:
+        """Take note of what is done to the result before the last measurement."""
+        self.fitting = seconds * _CAUTION
+
     def closing(self) -> float:
-        """Return the seconds to be kept for the last measurement, at the pace of now."""
+        """Return the seconds to be kept for fitting and the last measurement, at today's pace."""
         slower = self.pace / self.pace_then if self.pace_then else 1.0
-        needed = self.measuring * min(max(slower, 1.0), _SLOWEST) + _CLOSING_SECONDS
+        needed = self.measuring + self.fitting
+        needed = needed * min(max(slower, 1.0), _SLOWEST) + _CLOSING_SECONDS
         return needed if self.budget is None else min(needed, _MOST * self.budget)
 
     def progress(self) -> float:

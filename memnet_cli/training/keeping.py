@@ -30,6 +30,8 @@ from memnet_cli.training.validation import mean_psnr, measure, seconds_per_pixel
 
 #: A training step costs about three passes: forward, and backward twice that.
 _PASSES = 3
+#: The network itself, which is fitted, against the faster function that is measured.
+_FITTING_SLOWER = 1.5
 #: Reading, degrading and scoring one picture, mostly SSIM.
 _SCORING_SECONDS = 0.3
 
@@ -179,15 +181,18 @@ def largest_cost(session: Session, trainee: Trainee) -> float:
 
 
 def forecast_measuring(session: Session, trainee: Trainee) -> None:
-    """Expect the last measurement to take what a trial on a small plane says."""
-    validation = session.data.validation
-    if validation.images and session.world.leads:
-        pixels = sum(validation.pixels(image) for image in validation.images)
-        patch = session.config.recipe.patch
-        seconds = seconds_per_pixel(trainee.result, session.runtime, patch) * pixels
-        cost = largest_cost(session, trainee) / trainee.multiply_adds
-        scoring = _SCORING_SECONDS * len(validation.images) * len(validation.levels)
-        session.clock.expect_measuring(seconds * cost + scoring)
+    """Expect the end of the run to take what a trial on a small plane says."""
+    validation, recipe = session.data.validation, session.config.recipe
+    batches = recipe.refit * _has_ensemble(trainee.result) + recipe.recalibrate
+    if not session.world.leads or not (validation.images or batches):
+        return
+    pace = seconds_per_pixel(trainee.result, session.runtime, recipe.patch)
+    pace *= largest_cost(session, trainee) / trainee.multiply_adds
+    scoring = _SCORING_SECONDS * len(validation.images) * len(validation.levels)
+    pixels = sum(validation.pixels(image) for image in validation.images)
+    session.clock.expect_measuring(pace * pixels + scoring)
+    patches = batches * recipe.batch * recipe.patch**2
+    session.clock.expect_fitting(_FITTING_SLOWER * pace * patches)
 
 
 def _next_batches(

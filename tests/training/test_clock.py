@@ -13,7 +13,13 @@ from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.training.clock import Clock
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.data import gather_data
+from memnet_cli.training.distributed import World
+from memnet_cli.training.keeping import forecast_measuring
+from memnet_cli.training.recipe import load_recipe
+from memnet_cli.training.records import RunFolder
+from memnet_cli.training.session import prepare_session
 from memnet_cli.training.stopping import StopRequest
+from memnet_cli.training.trainee import new_trainee
 from memnet_cli.training.validation import measure
 
 
@@ -34,6 +40,39 @@ def test_time_for_the_last_measurement_is_kept_back(now: list[float]) -> None:
     now[0] = 1072.5
     assert clock.progress() == 1.0  # no further step fits
     assert clock.deadline() == pytest.approx(1098.0)
+
+
+def test_time_for_fitting_the_result_is_kept_back_too(now: list[float]) -> None:
+    clock = Clock(started=1000.0, budget=100.0)
+    clock.note_steps(1, 1.0, 100.0)
+    clock.expect_measuring(8.0)
+    clock.expect_fitting(12.0)
+    assert clock.closing() == pytest.approx(27.0)
+    clock.expect_measuring(4.0)  # as a measurement on the way has taken; fitting stays as it was
+    assert clock.closing() == pytest.approx(22.0)
+
+
+@pytest.mark.parametrize(("model", "fits"), [("memnet", True), ("plain", False)])
+def test_a_run_expects_to_fit_an_ensemble_if_there_is_one(
+    tiny: TrainingConfig, model: str, fits: bool
+) -> None:
+    recipe = load_recipe("fast", model, ("model.width=4", "batch=4", "patch=16", "refit=500"))
+    config = replace(tiny, model=model, recipe=recipe)
+    runtime = resolve_runtime("cpu", "fp32")
+    clock, stop = Clock(time.monotonic(), budget=None), StopRequest()
+    session = prepare_session(
+        config,
+        gather_data(config),
+        World(),
+        runtime,
+        RunFolder(tiny.out),
+        clock,
+        stop,
+        lambda _event: None,
+    )
+    forecast_measuring(session, new_trainee(config, runtime, World()))
+    assert clock.measuring > 0.0
+    assert (clock.fitting > 0.0) == fits
 
 
 def test_a_machine_that_slows_down_leaves_more_time_for_it(now: list[float]) -> None:
