@@ -24,7 +24,7 @@ class Teacher:
     Attributes:
         model: on the device, in evaluation.
         share: weight of its output in the target, 0 to 1.
-        levels: smallest and largest level that it is asked at.
+        levels: smallest and largest level that it is asked at, from 1.
         scales_noise: whether levels are of noise: stronger noise is then scaled down to the
             largest level, with the contrast of the picture, and the output scaled up again.
     """
@@ -47,7 +47,7 @@ class Teacher:
             level: (N,) scale factor, sigma or quality factor; 0 where there is no damage.
         """
         low, high = self.levels
-        asked = level >= max(low, 1)
+        asked = level >= low
         if not self.scales_noise:
             asked &= level <= high
         targets = clean.clone()
