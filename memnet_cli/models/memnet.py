@@ -258,6 +258,36 @@ def grown(model: MemNet, recursions: int) -> MemNet:
     return bigger.train(model.training)
 
 
+def shrunk(model: MemNet, recursions: int) -> MemNet:
+    """Return a model of the first recursions alone, with the weights that it had for them.
+
+    The later recursions' share of every gate is lost, so the function changes: little where the
+    gates weigh them little, as after growth. A step of training costs as much less as there are
+    fewer recursions; the model can be grown again afterwards.
+
+    Raises:
+        UsageError: if ``recursions`` is more than the model has or less than 1, or with the NS
+            ablation, whose gate sees the last recursion and nothing else.
+    """
+    old = model.settings
+    if not 1 <= recursions <= old.recursions or not old.short_term:
+        raise UsageError(
+            f"Cannot shrink from {old.recursions} to {recursions} recursions: expected fewer, "
+            "at least 1, and gates that see every recursion."
+        )
+    smaller = MemNet(dataclasses.replace(old, recursions=recursions))
+    smaller.to(model.feature.conv.weight)
+    source = model.state_dict()
+    # only the gates' tensors are smaller: they begin with the memories that stay
+    smaller.load_state_dict(
+        {
+            name: source[name][tuple(map(slice, tensor.shape))]
+            for name, tensor in smaller.state_dict().items()
+        }
+    )
+    return smaller.train(model.training)
+
+
 def _grown_tensor(
     name: str, tensor: Tensor, source: dict[str, Tensor], old: MemNetConfig
 ) -> Tensor:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from memnet_cli.models.base import RestorationModel
-from memnet_cli.models.memnet import MemNet, grown
+from memnet_cli.models.memnet import MemNet, grown, shrunk
 
 
 def recursions_of(model: RestorationModel) -> int:
@@ -21,6 +21,14 @@ def grow_model(model: RestorationModel, recursions: int) -> RestorationModel:
     assert isinstance(model, MemNet)
     device = next(model.parameters()).device
     return grown(model, recursions).to(device)
+
+
+def with_recursions(model: RestorationModel, recursions: int) -> RestorationModel:
+    """Return the network grown or shrunk to that many recursions; any but MemNet as it is."""
+    if not isinstance(model, MemNet) or recursions == model.settings.recursions:
+        return model
+    change = grown if recursions > model.settings.recursions else shrunk
+    return change(model, recursions)
 
 
 def carry_over(

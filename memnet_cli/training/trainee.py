@@ -21,7 +21,7 @@ from memnet_cli.models.gradients import can_train_faster, train_faster
 from memnet_cli.restoration.devices import Runtime, fast_bf16
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.distributed import World
-from memnet_cli.training.growth import carry_over, grow_model, recursions_of
+from memnet_cli.training.growth import carry_over, grow_model, recursions_of, with_recursions
 from memnet_cli.training.optimizers import build_optimizers
 from memnet_cli.training.recomputing import recompute_blocks
 from memnet_cli.training.schedule import stage_at
@@ -105,8 +105,8 @@ def first_model(config: TrainingConfig) -> RestorationModel:
                 f"model.{name} out of the recipe, or --init."
             )
     wanted = config.recipe.model.get("recursions", 0)
-    if isinstance(wanted, int) and wanted > recursions_of(model) > 0:
-        model = grow_model(model, wanted)
+    if isinstance(wanted, int) and wanted > 0:
+        model = with_recursions(model, wanted)
     return model.train()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from pathlib import Path
@@ -17,7 +18,7 @@ from memnet_cli.errors import UsageError
 from memnet_cli.models import build_model, config_from_mapping
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.models.cost import conv_weights, multiply_adds_per_pixel
-from memnet_cli.models.memnet import MemNet, grown
+from memnet_cli.models.memnet import MemNet, grown, shrunk
 from tests.models.literal_memnet import Literal
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
@@ -236,6 +237,39 @@ def test_a_grown_network_learns_with_its_new_recursions() -> None:
 def test_what_cannot_grow_says_so(variant: str, recursions: int) -> None:
     with pytest.raises(UsageError, match="Cannot grow"):
         grown(memnet(VARIANTS[variant]), recursions)
+
+
+@pytest.mark.parametrize("variant", ["multi-supervised", "basic", "NL", "preactivated"])
+def test_shrinking_undoes_growing(variant: str) -> None:
+    small = memnet(VARIANTS[variant]).train()
+    back = shrunk(grown(small, 5), small.settings.recursions)
+    assert back.settings == small.settings
+    assert back.training
+    for (name, one), other in zip(
+        back.state_dict().items(), small.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+
+
+def test_a_shrunk_network_is_the_whole_one_whose_gates_ignore_the_later_recursions() -> None:
+    whole = memnet(VARIANTS["multi-supervised"])
+    recursions = whole.settings.recursions
+    assert recursions > 1
+    expected = copy.deepcopy(whole)
+    for block in range(whole.settings.memory_blocks):
+        weight = expected.get_parameter(f"blocks.{block}.gate.conv.weight")
+        weight.data[:, -(recursions - 1) * whole.settings.width :] = 0.0
+    got = shrunk(whole, 1)
+    assert not torch.equal(got(planes()), whole(planes()))
+    torch.testing.assert_close(got(planes()), expected(planes()), rtol=0.0, atol=0.0)
+
+
+@pytest.mark.parametrize(
+    ("variant", "recursions"), [("NS", 1), ("multi-supervised", 0), ("multi-supervised", 99)]
+)
+def test_what_cannot_shrink_says_so(variant: str, recursions: int) -> None:
+    with pytest.raises(UsageError, match="Cannot shrink"):
+        shrunk(memnet(VARIANTS[variant]), recursions)
 
 
 def test_state_names_are_the_canonical_ones() -> None:
