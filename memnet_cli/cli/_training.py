@@ -58,8 +58,7 @@ class Dashboard:
         line.add_row(
             ProgressBar(total=1.0, completed=event.progress, width=30),
             f"{event.progress:.1%}",
-            f"{clock_text(event.seconds + since)} used, "
-            f"{clock_text(max(0.0, event.seconds_left - since))} left",
+            time_text(event, since),
         )
         lines: list[Table | Text] = [line, *(Text(text) for text in progress_lines(event))]
         if self.measured is not None:
@@ -137,12 +136,17 @@ def progress_lines(event: events.Progress) -> tuple[str, str]:
     )
 
 
+def time_text(event: events.Progress, since: float = 0.0) -> str:
+    """Return what is used and, where that is known, left, ``since`` seconds after the event."""
+    used = f"{clock_text(event.seconds + since)} used"
+    if event.seconds_left is None:
+        return used
+    return f"{used}, {clock_text(max(0.0, event.seconds_left - since))} left"
+
+
 def progress_text(event: events.Progress) -> str:
     """Return one line about the last steps."""
-    return (
-        f"{event.progress:6.1%} {'  '.join(progress_lines(event))}  "
-        f"{clock_text(event.seconds)} used, {clock_text(event.seconds_left)} left"
-    )
+    return f"{event.progress:6.1%} {'  '.join(progress_lines(event))}  {time_text(event)}"
 
 
 def psnr_text(event: events.Measured) -> str:

@@ -93,9 +93,12 @@ class Clock:
             return None
         return self.started + self.budget - self.earlier - _CLOSING_SECONDS
 
-    def seconds_left(self, progress: float) -> float:
-        """Predict the rest of the run from the budget, or from the pace of this session."""
+    def seconds_left(self, progress: float) -> float | None:
+        """Predict the rest of the run from the budget, or from the pace of this session.
+
+        None as long as this session has not come any further.
+        """
         if self.budget is not None:
             return max(0.0, self.budget - self.elapsed())
         done = progress - self.began_at
-        return self.session() * (1.0 - progress) / done if done > 0 else 0.0
+        return self.session() * (1.0 - progress) / done if done > 0 else None

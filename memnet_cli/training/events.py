@@ -21,7 +21,7 @@ class Progress:
         step: optimizer steps done in all.
         progress: share of the budget, 0 to 1.
         seconds: wall time used so far, over all sessions.
-        seconds_left: predicted.
+        seconds_left: predicted; None where nothing is known yet.
         loss: mean over the steps.
         lr: learning rate, of the first optimizer.
         recursions: of a MemNet that grows; 0 of any other network.
@@ -33,7 +33,7 @@ class Progress:
     step: int
     progress: float
     seconds: float
-    seconds_left: float
+    seconds_left: float | None
     loss: float
     lr: float
     recursions: int

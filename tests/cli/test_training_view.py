@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from memnet_cli.cli import _training
-from memnet_cli.cli._training import TrainingView, clock_text
+from memnet_cli.cli._training import TrainingView, clock_text, progress_text
 from memnet_cli.training.config import Budget
 from memnet_cli.training.events import Measured, Note, Progress
 
@@ -32,6 +33,11 @@ _PROGRESS = Progress(
 def _measured(psnr: float, best: bool) -> Measured:
     scores = {level: {"psnr": psnr - level, "ssim": 0.9} for level in (2, 3, 4)}
     return Measured(1200, 120.0, "Set5", scores, best=best, took=1.0)
+
+
+def test_no_time_left_is_claimed_before_anything_is_known_of_it() -> None:
+    assert progress_text(_PROGRESS).endswith("2:10 used, 1:01:40 left")
+    assert progress_text(replace(_PROGRESS, seconds_left=None)).endswith("2:10 used")
 
 
 @pytest.fixture

@@ -119,6 +119,7 @@ def test_sessions_add_up(now: list[float]) -> None:
     assert clock.seconds_left(0.5) == 50.0
     assert clock.deadline() == pytest.approx(1058.0)
     assert Clock(1000.0, None, began_at=0.2).seconds_left(0.4) == pytest.approx(30.0)
+    assert Clock(1000.0, None, began_at=0.2).seconds_left(0.2) is None, "nothing to go by yet"
 
 
 def test_measuring_stops_at_its_deadline_but_not_before_the_first_picture(
