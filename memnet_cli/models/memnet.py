@@ -224,14 +224,6 @@ class MemNet(RestorationModel):
         raise AssertionError("unreachable: the block was checked above")
 
 
-def _insert_zero_columns(weight: Tensor, new: Tensor) -> Tensor:
-    """Put ``weight`` (out, in, 1, 1) at the start of the wider ``new``; the rest is zero."""
-    grown = torch.zeros_like(new)
-    grown[:, : weight.shape[1]] = weight
-    return grown
-
-
-@torch.no_grad()
 def grown(model: MemNet, recursions: int) -> MemNet:
     """Return a model with more recursions that computes the same function.
 
@@ -249,13 +241,7 @@ def grown(model: MemNet, recursions: int) -> MemNet:
             f"Cannot grow from {old.recursions} to {recursions} recursions: expected more, and "
             "gates that see every recursion."
         )
-    bigger = MemNet(dataclasses.replace(old, recursions=recursions))
-    bigger.to(model.feature.conv.weight)
-    source, target = model.state_dict(), bigger.state_dict()
-    for name, tensor in target.items():
-        target[name] = _grown_tensor(name, tensor, source, old)
-    bigger.load_state_dict(target)
-    return bigger.train(model.training)
+    return _rebuilt(model, recursions)
 
 
 def shrunk(model: MemNet, recursions: int) -> MemNet:
@@ -275,31 +261,33 @@ def shrunk(model: MemNet, recursions: int) -> MemNet:
             f"Cannot shrink from {old.recursions} to {recursions} recursions: expected fewer, "
             "at least 1, and gates that see every recursion."
         )
-    smaller = MemNet(dataclasses.replace(old, recursions=recursions))
-    smaller.to(model.feature.conv.weight)
-    source = model.state_dict()
-    # only the gates' tensors are smaller: they begin with the memories that stay
-    smaller.load_state_dict(
-        {
-            name: source[name][tuple(map(slice, tensor.shape))]
-            for name, tensor in smaller.state_dict().items()
-        }
-    )
-    return smaller.train(model.training)
+    return _rebuilt(model, recursions)
 
 
-def _grown_tensor(
-    name: str, tensor: Tensor, source: dict[str, Tensor], old: MemNetConfig
-) -> Tensor:
-    if name in source and source[name].shape == tensor.shape:
-        return source[name]
+@torch.no_grad()
+def _rebuilt(model: MemNet, recursions: int) -> MemNet:
+    """Return a network of so many recursions made of the tensors of this one."""
+    other = MemNet(dataclasses.replace(model.settings, recursions=recursions))
+    other.to(model.feature.conv.weight)
+    source, target = model.state_dict(), other.state_dict()
+    for name, tensor in target.items():
+        target[name] = _fitted(name, tensor, source, model.settings)
+    other.load_state_dict(target)
+    return other.train(model.training)
+
+
+def _fitted(name: str, tensor: Tensor, source: dict[str, Tensor], old: MemNetConfig) -> Tensor:
+    """Return the tensor for a place of that name and shape; only the gates' differ in shape."""
     if name not in source:  # a normalisation of a new recursion: copy the last one's
         parts = name.split(".")
         parts[-2] = str(old.recursions - 1)
         return source[".".join(parts)]
+    # gates begin with the long-term memories, oldest first; later recursions stand last
+    kept = source[name][tuple(map(slice, tensor.shape))]
+    if kept.shape == tensor.shape:
+        return kept
     if name.endswith("gate.conv.weight"):
-        return _insert_zero_columns(source[name], tensor)
-    # gate BN: the new short-term memories stand last and start as copies of the last one
-    extra = (tensor.shape[0] - source[name].shape[0]) // old.width
-    last = source[name][-old.width :]
-    return torch.cat([source[name], *[last] * extra])
+        return F.pad(kept, (0, 0, 0, 0, 0, tensor.shape[1] - kept.shape[1]))
+    # gate BN: that of a new short-term memory is a copy of the last one's
+    extra = (len(tensor) - len(kept)) // old.width
+    return torch.cat([kept, *[kept[-old.width :]] * extra])

@@ -16,15 +16,8 @@ def recursions_of(model: RestorationModel) -> int:
     return model.settings.recursions if isinstance(model, MemNet) else 0
 
 
-def grow_model(model: RestorationModel, recursions: int) -> RestorationModel:
-    """Return the network with that many recursions and the same function, on its device."""
-    assert isinstance(model, MemNet)
-    device = next(model.parameters()).device
-    return grown(model, recursions).to(device)
-
-
 def with_recursions(model: RestorationModel, recursions: int) -> RestorationModel:
-    """Return the network grown or shrunk to that many recursions; any but MemNet as it is."""
+    """Return the network grown or cut down to that many, on its device; any but MemNet as it is."""
     if not isinstance(model, MemNet) or recursions == model.settings.recursions:
         return model
     change = grown if recursions > model.settings.recursions else shrunk

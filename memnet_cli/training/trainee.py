@@ -21,7 +21,7 @@ from memnet_cli.models.gradients import can_train_faster, train_faster
 from memnet_cli.restoration.devices import Runtime, fast_bf16
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.distributed import World
-from memnet_cli.training.growth import carry_over, grow_model, recursions_of, with_recursions
+from memnet_cli.training.growth import carry_over, recursions_of, with_recursions
 from memnet_cli.training.optimizers import build_optimizers
 from memnet_cli.training.recomputing import recompute_blocks
 from memnet_cli.training.schedule import stage_at
@@ -203,9 +203,9 @@ def grow_if_due(trainee: Trainee, config: TrainingConfig, runtime: Runtime, worl
         return False
     old_model, old_optimizers = trainee.model, trainee.optimizers
     faster = trains_faster(config, runtime)
-    trainee.model = _placed(grow_model(old_model, wanted), runtime, faster)
+    trainee.model = _placed(with_recursions(old_model, wanted), runtime, faster)
     if trainee.mean is not None:
-        grown_mean = grow_model(trainee.mean, wanted).requires_grad_(False)
+        grown_mean = with_recursions(trainee.mean, wanted).requires_grad_(False)
         trainee.mean = _placed(grown_mean, runtime, faster)
     trainee.optimizers = build_optimizers(config.recipe, trainee.model, fast_bf16(runtime.device))
     carry_over(old_optimizers, old_model, trainee.optimizers, trainee.model)
