@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from memnet_cli.errors import DeviceError, TrainingError, UsageError
+from memnet_cli.errors import DeviceError, UsageError
 from memnet_cli.evaluation.benchmark import LevelScores
 from memnet_cli.evaluation.peaks import wait_for_device
 from memnet_cli.restoration.devices import resolve_runtime
@@ -21,7 +21,6 @@ from memnet_cli.training.clock import Clock
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.data import TrainingData
 from memnet_cli.training.distributed import (
-    World,
     agree,
     device_of,
     joined,
@@ -39,14 +38,15 @@ from memnet_cli.training.keeping import (
 )
 from memnet_cli.training.losses import supervised_loss
 from memnet_cli.training.optimizers import clip_gradients, set_rates
-from memnet_cli.training.records import RunFolder, claim_folder, keep_until
+from memnet_cli.training.records import RunFolder, claim_folder
 from memnet_cli.training.schedule import lr_factor
 from memnet_cli.training.session import Session, prepare_session
-from memnet_cli.training.state import Checkpoint, load_newest
+from memnet_cli.training.starting import start_or_resume
+from memnet_cli.training.state import load_newest
 from memnet_cli.training.stopping import stop_requests
 from memnet_cli.training.tensorboard import with_board
 from memnet_cli.training.throughput import Meter
-from memnet_cli.training.trainee import Trainee, grow_if_due, new_trainee, resumed_trainee
+from memnet_cli.training.trainee import Trainee, grow_if_due
 
 _REPORT_SECONDS = 10.0
 #: On a device that works on its own, making patches is timed in every so many steps only, since
@@ -112,7 +112,7 @@ def train(
         if machine.tensorboard and world.leads:
             say = with_board(say, folder.path / "tensorboard", found[0].step if found else 0)
         session = prepare_session(config, data, world, runtime, folder, clock, stop, say)
-        trainee = _start_or_resume(session, found)
+        trainee = start_or_resume(session, found)
         try:
             return _run(session, trainee)
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
@@ -122,48 +122,6 @@ def train(
                 f"Not enough memory on {runtime.device}: divide the batch with --set "
                 "accumulate=2 or more, or give --gradient-checkpointing."
             ) from None
-
-
-def _start_or_resume(
-    session: Session, found: tuple[Checkpoint, tuple[Path, ...]] | None
-) -> Trainee:
-    """Return the state that the newest sound checkpoint holds, or that of a new run."""
-    config, world, runtime = session.config, session.world, session.runtime
-    _refuse_different_steps(world, 0 if found is None else found[0].step)
-    if found is None:
-        if config.resume:
-            session.tell(Note("There is no checkpoint yet: starting from the beginning."))
-        return new_trainee(config, runtime, world)
-    checkpoint, broken = found
-    for path in broken:
-        session.tell(Note(f"{path.name} is cut off or changed: going back to the one before."))
-        if world.leads:
-            path.rename(path.with_suffix(".damaged"))
-    if checkpoint.data != session.data.fingerprint():
-        raise UsageError(
-            f"The training pictures or the teacher are not those that the run in {config.out} "
-            "began with: put them back, or start a new run with --init "
-            f"{config.out}/last.safetensors."
-        )
-    trainee = resumed_trainee(config, runtime, world, checkpoint)
-    if world.leads:
-        keep_until(session.folder, trainee.step)
-    session.clock.earlier = trainee.seconds
-    session.clock.began_at = trainee.progress
-    session.tell(
-        Note(f"Going on after step {trainee.step} ({trainee.progress:.1%} of the budget).")
-    )
-    return trainee
-
-
-def _refuse_different_steps(world: World, step: int) -> None:
-    """Make sure that all processes go on from the same checkpoint."""
-    most, least = agree(world, step, -step)
-    if most != -least:
-        raise TrainingError(
-            f"Some processes found a checkpoint of step {most:.0f}, others of step {-least:.0f}: "
-            "put the run folder on storage that all machines share."
-        )
 
 
 def _progress(session: Session, trainee: Trainee) -> float:

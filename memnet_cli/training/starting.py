@@ -1,0 +1,81 @@
+"""Where a run starts: from nothing, from other weights, or from its newest sound checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from memnet_cli.checkpoints import read_config, read_info
+from memnet_cli.errors import TrainingError, UsageError
+from memnet_cli.models.configs import MemNetConfig
+from memnet_cli.training.distributed import World, agree
+from memnet_cli.training.events import Note
+from memnet_cli.training.growth import recursions_of
+from memnet_cli.training.records import keep_until
+from memnet_cli.training.session import Session
+from memnet_cli.training.state import Checkpoint
+from memnet_cli.training.trainee import Trainee, new_trainee, resumed_trainee
+
+
+def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]] | None) -> Trainee:
+    """Return the state that the newest sound checkpoint holds, or that of a new run.
+
+    Args:
+        session: is told where the run starts; its clock is set to the time that the run has had.
+        found: the newest sound checkpoint and the damaged ones after it; None without any.
+
+    Raises:
+        UsageError: for other training pictures or another teacher than the run began with, or
+            first weights of another network than the recipe asks for.
+        WeightsError: for first weights that are no sound weights file.
+        TrainingError: if the processes found different checkpoints.
+    """
+    config, world, runtime = session.config, session.world, session.runtime
+    _refuse_different_steps(world, 0 if found is None else found[0].step)
+    if found is None:
+        if config.resume:
+            session.tell(Note("There is no checkpoint yet: starting from the beginning."))
+        trainee = new_trainee(config, runtime, world)
+        _tell_what_was_cut_off(session, trainee)
+        return trainee
+    checkpoint, broken = found
+    for path in broken:
+        session.tell(Note(f"{path.name} is cut off or changed: going back to the one before."))
+        if world.leads:
+            path.rename(path.with_suffix(".damaged"))
+    if checkpoint.data != session.data.fingerprint():
+        raise UsageError(
+            f"The training pictures or the teacher are not those that the run in {config.out} "
+            "began with: put them back, or start a new run with --init "
+            f"{config.out}/last.safetensors."
+        )
+    trainee = resumed_trainee(config, runtime, world, checkpoint)
+    if world.leads:
+        keep_until(session.folder, trainee.step)
+    session.clock.earlier = trainee.seconds
+    session.clock.began_at = trainee.progress
+    session.tell(
+        Note(f"Going on after step {trainee.step} ({trainee.progress:.1%} of the budget).")
+    )
+    return trainee
+
+
+def _refuse_different_steps(world: World, step: int) -> None:
+    """Make sure that all processes go on from the same checkpoint."""
+    most, least = agree(world, step, -step)
+    if most != -least:
+        raise TrainingError(
+            f"Some processes found a checkpoint of step {most:.0f}, others of step {-least:.0f}: "
+            "put the run folder on storage that all machines share."
+        )
+
+
+def _tell_what_was_cut_off(session: Session, trainee: Trainee) -> None:
+    """Say that the first weights had more recursions, as the network no longer does the same."""
+    init, now = session.config.init, recursions_of(trainee.model)
+    if init is None:
+        return
+    settings = read_config(init, read_info(init))
+    if isinstance(settings, MemNetConfig) and settings.recursions > now:
+        session.tell(
+            Note(f"Cut down to {now} of the {settings.recursions} recursions of {init.name}.")
+        )

@@ -1,0 +1,37 @@
+"""Where a run starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from memnet_cli.checkpoints import WeightsInfo, read_info, save_weights
+from memnet_cli.models import build_model, config_to_mapping
+from memnet_cli.models.configs import MemNetConfig
+from memnet_cli.training.config import TrainingConfig
+from memnet_cli.training.events import Event, Note
+from tests.training.conftest import run, with_recipe
+
+
+@pytest.mark.parametrize("recursions", [1, 3, 4])
+def test_a_run_says_what_it_cuts_off_its_first_weights(
+    tiny: TrainingConfig, tmp_path: Path, recursions: int
+) -> None:
+    path = tmp_path / "three.safetensors"
+    config = MemNetConfig(memory_blocks=2, recursions=3, width=4)
+    save_weights(
+        path,
+        build_model(config),
+        WeightsInfo("memnet", config_to_mapping(config), "denoise", (30,)),
+    )
+    said: list[Event] = []
+    result = run(
+        replace(with_recipe(tiny, f"model.recursions={recursions}"), init=path), said.append
+    )
+    assert read_info(result.weights).config["recursions"] == recursions
+    cut = [event.text for event in said if isinstance(event, Note) and "Cut" in event.text]
+    assert cut == (
+        ["Cut down to 1 of the 3 recursions of three.safetensors."] if recursions == 1 else []
+    )
