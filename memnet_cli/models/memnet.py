@@ -143,10 +143,11 @@ class MemNet(RestorationModel):
     """
 
     #: Tiled against whole with M6R6 at the strongest levels, largest difference in grey levels of
-    #: 255 at 8/16/24/32 pixels: sr x4 3.4/0.010/0.0001/0.0001, denoise 70 11/0.91/0.029/0.0001,
-    #: jpeg 10 0.34/0.0044/0.0001/0.0001. To be measured again with weights trained for longer:
-    #: `memnet restore --verify-tiles --tile 128 --tile-overlap 24`.
-    halo = 24
+    #: 255 at 16/24/32/48 pixels: sr x4 0.006/0.0002/0.0002/0.0002, denoise 70 3.2/1.3/0.11/0.0003,
+    #: jpeg 10 0.56/0.022/0.0003/0.0001. It grows with training (denoise 0.029 at 24 with the first
+    #: weights), so to be measured again with better ones, on a picture of 320 less twice the
+    #: overlap: `memnet restore --verify-tiles --tile 160 --tile-overlap 24`.
+    halo = 32
 
     def __init__(self, config: MemNetConfig) -> None:
         super().__init__(config)

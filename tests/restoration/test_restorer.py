@@ -42,14 +42,19 @@ def test_every_level_gains(shipped: Restorer, grey: NDArray[np.float64]) -> None
         assert psnr(clean, restored, 1.0) > psnr(clean, degraded, 1.0) + 0.3, level
 
 
-def test_seams_are_below_one_grey_level(shipped: Restorer, grey: NDArray[np.float64]) -> None:
-    plane = degrade(shipped, grey, TASKS[shipped.task.name].levels[0])
-    halo = shipped.engine.overlap
-    results = [
-        replace(shipped, engine=replace(shipped.engine, tile=tile)).restore_plane(plane)
-        for tile in (2 * halo + 32, "off")
-    ]
-    assert np.abs(results[0] - results[1]).max() < 1 / 255
+def test_seams_are_below_what_rounding_shows(shipped: Restorer, grey: NDArray[np.float64]) -> None:
+    # as far from each other as tiles get: two that share just the two overlaps
+    tile, overlap = 96, shipped.engine.overlap
+    side = 2 * (tile - overlap)
+    levels = TASKS[shipped.task.name].levels
+    for level in (levels[0], levels[-1]):
+        plane = degrade(shipped, grey[:80, :side], level)
+        results = [
+            replace(shipped, engine=replace(shipped.engine, tile=size)).restore_plane(plane)
+            for size in (tile, "off")
+        ]
+        # half of what is promised: other pictures show more than this one
+        assert np.abs(results[0] - results[1]).max() < 0.25 / 255, level
 
 
 def test_bf16_costs_less_than_a_hundredth_of_a_decibel(
