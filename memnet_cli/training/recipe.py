@@ -66,6 +66,8 @@ class Recipe:
         accumulate: parts that the batch is computed in, one after the other, to save memory.
         patch: side of the patches in pixels.
         stride: distance of the paper's patch grid; 0 takes random positions.
+        hardest_of: random places for every patch, of which the one with the most detail is taken; 1
+            takes any.
         augment: flip and rotate.
         sizes: sizes of the copies of every picture, 1 for its own.
         levels: exactly these levels; empty leaves it to ``wide``.
@@ -113,6 +115,7 @@ class Recipe:
     accumulate: int = 1
     patch: int = 32
     stride: int = 0
+    hardest_of: int = 1
     augment: bool = True
     sizes: tuple[float, ...] = (1.0,)
     levels: tuple[int, ...] = ()
@@ -150,6 +153,9 @@ class Recipe:
         for name in ("lr", "side_lr", "epochs", "drop_every_epochs", "batch", "accumulate"):
             _check(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
         _check("patch", self.patch, self.patch >= 4, "4 pixels or more")
+        _check("hardest_of", self.hardest_of, self.hardest_of >= 1, "1 or more")
+        free = self.hardest_of == 1 or self.stride == 0
+        _check("hardest_of", self.hardest_of, free, "1 with a grid of patches (stride)")
         for name in ("stride", "weight_decay", "clip", "recalibrate", "refit", "restart_lr"):
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         for name in _SHARES:

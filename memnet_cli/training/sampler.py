@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memnet_cli.errors import DatasetError
+from memnet_cli.training.detail import Sums, detail_of
 
 Integers = NDArray[np.int64]
 
@@ -40,7 +41,7 @@ class Patches:
     level: Integers
     altered: NDArray[np.bool_]
 
-    def part(self, chosen: slice) -> Patches:
+    def part(self, chosen: slice | Integers) -> Patches:
         """Return some of the patches."""
         return Patches(
             self.picture[chosen],
@@ -68,6 +69,8 @@ class Sampler:
         altered: share of patches with the degradation's variant.
         batch: patches per step.
         seed: of everything.
+        hardest_of: random places for every patch, of which the one with the most detail is taken.
+        detail: of the pictures, as by :func:`detail_sums`; may be empty where ``hardest_of`` is 1.
     """
 
     heights: Integers
@@ -82,6 +85,8 @@ class Sampler:
     altered: float
     batch: int
     seed: int
+    hardest_of: int = 1
+    detail: tuple[Sums, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise DatasetError if there is no picture as large as a patch."""
@@ -114,16 +119,26 @@ class Sampler:
         return drawn
 
     def _random(self, rng: np.random.Generator) -> Patches:
-        """Pictures by their area, positions and levels evenly."""
+        """Pictures by their area, positions and levels evenly; the hardest of several places."""
         areas = (self.heights * self.widths).astype(np.float64)
-        picture = rng.choice(len(areas), size=self.batch, p=areas / areas.sum())
-        level = self._levels(rng)
+        count = self.batch * self.hardest_of
+        picture = rng.choice(len(areas), size=count, p=areas / areas.sum())
+        level = np.repeat(self._levels(rng), self.hardest_of)
         step = np.maximum(level, 1) if self.aligned else np.ones_like(level)
         top = self._place(rng, self.heights[picture], step)
         left = self._place(rng, self.widths[picture], step)
-        turned = rng.integers(0, 8, self.batch) if self.augment else np.zeros(self.batch, np.int64)
-        altered = rng.random(self.batch) < self.altered
-        return Patches(picture, top, left, turned, level, altered)
+        turned = rng.integers(0, 8, count) if self.augment else np.zeros(count, np.int64)
+        altered = rng.random(count) < self.altered
+        drawn = Patches(picture, top, left, turned, level, altered)
+        return drawn if self.hardest_of == 1 else drawn.part(self._hardest(drawn))
+
+    def _hardest(self, drawn: Patches) -> Integers:
+        """Return which of the drawn patches to take: of each ``hardest_of`` the best place."""
+        places = zip(drawn.picture, drawn.top, drawn.left, strict=True)
+        detail = [detail_of(self.detail[p], top, left, self.patch) for p, top, left in places]
+        best = np.reshape(detail, (self.batch, self.hardest_of)).argmax(axis=1)
+        chosen: Integers = np.arange(self.batch) * self.hardest_of + best
+        return chosen
 
     def _levels(self, rng: np.random.Generator) -> Integers:
         if self.level_range is not None:
@@ -134,7 +149,7 @@ class Sampler:
 
     def _place(self, rng: np.random.Generator, length: Integers, step: Integers) -> Integers:
         choices = (length - self.patch) // step + 1
-        chosen = np.minimum((rng.random(self.batch) * choices).astype(np.int64), choices - 1)
+        chosen = np.minimum((rng.random(len(length)) * choices).astype(np.int64), choices - 1)
         placed: Integers = chosen * step
         return placed
 

@@ -15,6 +15,7 @@ from memnet_cli.training.clock import Clock
 from memnet_cli.training.config import TrainingConfig, task_of
 from memnet_cli.training.damage import Damage
 from memnet_cli.training.data import TrainingData
+from memnet_cli.training.detail import detail_sums
 from memnet_cli.training.distributed import World
 from memnet_cli.training.events import Event, Say
 from memnet_cli.training.pictures import load_pictures, read_planes
@@ -127,6 +128,8 @@ def prepare_session(
         altered=recipe.quantised if recipe.wide and task.name == "sr" else 0.0,
         batch=recipe.batch,
         seed=config.seed,
+        hardest_of=recipe.hardest_of,
+        detail=tuple(map(detail_sums, planes)) if recipe.hardest_of > 1 else (),
     )
     pictures = load_pictures(planes, levels if task.name == "jpeg" else (), runtime.device)
     damage = Damage(task, pictures, recipe.patch, config.seed)

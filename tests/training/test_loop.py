@@ -33,7 +33,7 @@ from tests.training.conftest import checkpoint_of, run, with_recipe
 @pytest.mark.parametrize("task", ["sr", "denoise", "jpeg"])
 def test_a_run_learns(tiny: TrainingConfig, task: str) -> None:
     config = replace(
-        with_recipe(tiny, "optimizer=muon", "lr=0.02", "warmup=0.0", "batch=8"),
+        with_recipe(tiny, "optimizer=muon", "lr=0.02", "warmup=0.0", "batch=8", "hardest_of=2"),
         task=task,
         budget=Budget(steps=60),
     )

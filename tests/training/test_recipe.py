@@ -93,6 +93,7 @@ def test_overrides_reach_fields_lists_and_the_model() -> None:
         ("grow_at=0.5", "grow_to is .*: expected rising recursions, one for each"),
         ("restart_at=0.6,0.4", "restart_at is .*: expected rising shares"),
         ("sigmas=5", "sigmas is 5: expected two numbers"),
+        ("hardest_of=0", "hardest_of is 0: expected 1 or more"),
         ("sizes=2.0", "sizes is .*: expected sizes over 0 and up to 1"),
     ],
 )
@@ -126,3 +127,8 @@ def test_a_recipe_survives_being_written(model: str, tmp_path: Path) -> None:
 
 def test_the_defaults_are_sound() -> None:
     assert Recipe().name == "own"
+
+
+def test_a_grid_takes_every_patch_however_hard() -> None:
+    with pytest.raises(UsageError, match="hardest_of is 2: expected 1 with a grid of patches"):
+        load_recipe("paper", "memnet", ["hardest_of=2"])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from memnet_cli.errors import DatasetError
+from memnet_cli.training.detail import detail_sums
 from memnet_cli.training.sampler import Patches, Sampler
 
 _HEIGHTS, _WIDTHS = np.array([48, 60, 36]), np.array([60, 36, 96])
@@ -104,6 +105,33 @@ def test_parts_of_a_step_make_up_the_step() -> None:
     drawn = _RANDOM.draw(3)
     parts = [drawn.part(slice(start, start + 4)) for start in (0, 4, 8)]
     assert np.array_equal(np.concatenate([part.top for part in parts]), drawn.top)
+
+
+def test_the_hardest_of_several_places_is_taken() -> None:
+    # detail in the right half of the pictures alone
+    planes = [np.zeros((48, 64), np.uint8), np.zeros((64, 48), np.uint8)]
+    for plane in planes:
+        plane[:, plane.shape[1] // 2 :] = (
+            np.indices((plane.shape[0], plane.shape[1] // 2)).sum(0) % 2
+        )
+    sampler = replace(
+        _RANDOM,
+        heights=np.array([48, 64]),
+        widths=np.array([64, 48]),
+        hardest_of=6,
+        detail=tuple(map(detail_sums, planes)),
+    )
+    drawn = [sampler.draw(step) for step in range(40)]
+    assert _equal(sampler.draw(3), drawn[3])
+    for patches in drawn:
+        assert len(patches.top) == 12
+        assert sorted(patches.level) == [2] * 4 + [3] * 4 + [4] * 4
+        assert (patches.left % patches.level == 0).all()
+    flat = np.concatenate([d.left + 16 <= sampler.widths[d.picture] // 2 for d in drawn])
+    usual = [replace(sampler, hardest_of=1).draw(step) for step in range(40)]
+    any_place = np.concatenate([d.left + 16 <= sampler.widths[d.picture] // 2 for d in usual])
+    assert flat.mean() < 0.01
+    assert any_place.mean() > 0.2
 
 
 def test_pictures_smaller_than_a_patch_are_refused() -> None:
