@@ -11,34 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import laplace
 from skimage.measure import block_reduce
+from skimage.transform import integral_image, integrate
 
-from memnet_cli.training.pictures import Plane
-
-#: Side of the cells that detail is summed over, in pixels.
-_CELL = 8
+#: Side of the cells that detail is summed over, in pixels; no patch is smaller.
+_CELL = 4
 
 Sums = NDArray[np.float64]
 
 
-def detail_sums(plane: Plane) -> Sums:
-    """Return the squared Laplacian of an (H, W) 8-bit plane, summed from the corner.
+def detail_sums(plane: NDArray[np.uint8]) -> Sums:
+    """Return the integral image of the squared Laplacian of an (H, W) plane.
 
     Returns:
-        (1 + ceil(H / 8), 1 + ceil(W / 8)), the sums over all cells of 8x8 pixels above and to the
-        left, so that four of them give that of any rectangle of cells.
+        (ceil(H / 4), ceil(W / 4)), over cells of 4x4 pixels.
     """
     energy = laplace(plane.astype(np.float64)) ** 2
-    cells = block_reduce(energy, _CELL, np.sum)
-    sums: Sums = np.pad(cells.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    sums: Sums = integral_image(block_reduce(energy, _CELL, np.sum))
     return sums
 
 
 def detail_of(sums: Sums, top: int, left: int, side: int) -> float:
-    """Return the detail of the square with that corner, to the nearest cells."""
-    (above, below), (before, after) = (
-        ((start + _CELL // 2) // _CELL, (start + side + _CELL // 2) // _CELL)
-        for start in (top, left)
+    """Return the detail of the square of ``side`` 4 or more, to the nearest cells."""
+    first, behind = (
+        tuple((corner + shift + _CELL // 2) // _CELL for corner in (top, left))
+        for shift in (0, side)
     )
-    return float(
-        sums[below, after] - sums[above, after] - sums[below, before] + sums[above, before]
-    )
+    return float(integrate(sums, first, tuple(end - 1 for end in behind))[0])

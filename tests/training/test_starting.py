@@ -15,9 +15,12 @@ from memnet_cli.training.events import Event, Note
 from tests.training.conftest import run, with_recipe
 
 
-@pytest.mark.parametrize("recursions", [1, 3, 4])
+@pytest.mark.parametrize(
+    ("recursions", "told"),
+    [(1, ["Cut down to 1 of the 3 recursions of three.safetensors."]), (3, []), (4, [])],
+)
 def test_a_run_says_what_it_cuts_off_its_first_weights(
-    tiny: TrainingConfig, tmp_path: Path, recursions: int
+    tiny: TrainingConfig, tmp_path: Path, recursions: int, told: list[str]
 ) -> None:
     path = tmp_path / "three.safetensors"
     config = MemNetConfig(memory_blocks=2, recursions=3, width=4)
@@ -32,6 +35,4 @@ def test_a_run_says_what_it_cuts_off_its_first_weights(
     )
     assert read_info(result.weights).config["recursions"] == recursions
     cut = [event.text for event in said if isinstance(event, Note) and "Cut" in event.text]
-    assert cut == (
-        ["Cut down to 1 of the 3 recursions of three.safetensors."] if recursions == 1 else []
-    )
+    assert cut == told
