@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from memnet_cli.evaluation.exit_curve import ExitCurve
+    from memnet_cli.evaluation.speed_profile import Operation, SpeedProfile
     from memnet_cli.evaluation.speed_report import Speed, SpeedReport, Spread
 
 _NONE = "-"
+#: Operations that take less of the time are told of together.
+_LEAST_SHARE = 0.01
 
 
 def speed_tables(report: SpeedReport) -> list[Table]:
@@ -58,6 +61,36 @@ def curve_table(curve: ExitCurve) -> Table:
         "dB lost per 10 % saved",
     )
     return table(title, columns, rows)
+
+
+def profile_table(profile: SpeedProfile) -> Table:
+    """Return the operations, one a row, the small ones together, and what the model takes."""
+    from memnet_cli.evaluation.speed_profile import merged
+
+    small = [op for op in profile.operations if profile.share(op) < _LEAST_SHARE]
+    operations = [op for op in profile.operations if op not in small]
+    if small:
+        operations.append(merged(f"{len(small)} others", small))
+    rows = [_profiled(operation, profile) for operation in (*operations, profile.total)]
+    rows.append(("the model, its operations untimed", "", _spread(profile.inside), "", "", ""))
+    subject = profile.subject
+    title = (
+        f"Where the time inside {subject.name} goes: {subject.task}, {subject.precision}, "
+        f"{profile.height}x{profile.width}"
+    )
+    columns = ("operation", "calls", "seconds", "of all", "of peak", "beyond, s")
+    return table(title, columns, rows)
+
+
+def _profiled(operation: Operation, profile: SpeedProfile) -> tuple[str, ...]:
+    return (
+        operation.name,
+        str(operation.calls),
+        f"{operation.seconds.median:.3g}",
+        f"{profile.share(operation):.0%}",
+        f"{profile.share_of_peak(operation):.0%}" if operation.flop else _NONE,
+        f"{profile.above_floor(operation):.3f}",
+    )
 
 
 def _peaks(report: SpeedReport) -> Table:

@@ -53,6 +53,10 @@ def speed(
         bool,
         typer.Option("--quick", help="A rough answer: 128x128, twice, no memory, no start-up."),
     ] = False,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Instead: where the time inside one model goes."),
+    ] = False,
     exit_curve: Annotated[
         bool,
         typer.Option("--exit-curve", help="Instead: what stopping after each block costs, saves."),
@@ -76,10 +80,13 @@ def speed(
     """
     times = repeats or (_QUICK_REPEATS if quick else _REPEATS)
     for_curve = {"--dataset": dataset, "--level": level, "--limit": limit}
+    one_model = len(model or []) <= 1 and len(precision or []) <= 1
+    if profile and (exit_curve or not one_model or len(size or []) > 1):
+        raise UsageError("--profile takes one model, precision and size, and no --exit-curve.")
     if exit_curve:
         if dataset is None:
             raise UsageError("--exit-curve needs pictures to score: give --dataset Set5.")
-        if size or len(model or []) > 1 or len(precision or []) > 1:
+        if size or not one_model:
             raise UsageError("--exit-curve takes one model and precision, and no --size.")
     else:
         for option, value in for_curve.items():
@@ -101,6 +108,8 @@ def speed(
     if dataset is not None:
         curve = CurveConfig(dataset, config.models[0], task, level, limit, times)
         _show_curve(curve, config, json)
+    elif profile:
+        _show_profile(config, json)
     else:
         _show_speed(config, json)
 
@@ -131,6 +140,22 @@ def _show_speed(config: SpeedConfig, json: str | None) -> None:
         for made in speed_tables(report):
             out.print(made)
             out.print()
+
+
+def _show_profile(config: SpeedConfig, json: str | None) -> None:
+    from memnet_cli.evaluation.speed_plan import plan_speed
+
+    (plan,) = plan_speed(config)
+
+    from memnet_cli.cli._speed import profile_table
+    from memnet_cli.evaluation.speed_profile import measure_profile
+    from memnet_cli.restoration.host_memory import reuse_freed_memory
+
+    reuse_freed_memory()
+    measured = measure_profile(plan, config, _say)
+    _write(measured.document(), json)
+    if json != _STDOUT:
+        out.print(profile_table(measured))
 
 
 def _show_curve(curve: CurveConfig, config: SpeedConfig, json: str | None) -> None:

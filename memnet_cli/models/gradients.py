@@ -47,17 +47,18 @@ def _weight_gradient(x: Tensor, gradient: Tensor) -> Tensor:
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         return _winograd(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
         x, weight = ctx.saved_tensors
         (gradient,) = gradients
         turned = weight.flip(2, 3).transpose(0, 1)
         to_x = _winograd(gradient, turned, None) if ctx.needs_input_grad[0] else None
-        return to_x, _weight_gradient(x, gradient), gradient.sum((0, 2, 3))
+        to_bias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
+        return to_x, _weight_gradient(x, gradient), to_bias
 
 
 def _gains(module: nn.Module) -> bool:
@@ -66,7 +67,6 @@ def _gains(module: nn.Module) -> bool:
         and module.kernel_size == (3, 3)
         and module.padding == module.stride == module.dilation == (1, 1)
         and module.groups == 1
-        and module.bias is not None
         and min(module.in_channels, module.out_channels) >= _LEAST_MAPS
     )
 

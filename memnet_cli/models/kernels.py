@@ -27,14 +27,18 @@ class Kernels:
         name: as it is reported.
         layout: memory format of the maps.
         conv, conv_into: see above.
+        conv_to_one: as ``conv``, for weights (1, C, 3, 3).
         in_bands: whether planes are worked on in bands of rows.
+        in_columns: whether gates are matrix products rather than convolutions.
     """
 
     name: str
     layout: torch.memory_format
     conv: Conv
     conv_into: ConvInto
+    conv_to_one: Conv
     in_bands: bool = False
+    in_columns: bool = False
 
 
 def _padding(weight: Tensor, rows: int) -> list[int]:
@@ -53,8 +57,6 @@ def _plain_conv_into(
 
 
 def _winograd_conv(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool, rows: int) -> Tensor:
-    if weight.shape[-1] == 1:
-        return _plain_conv(x, weight, bias, relu, rows)
     padding = _padding(weight, rows)
     result: Tensor = torch._nnpack_spatial_convolution(x, weight, bias, padding, [1, 1])
     return result.relu_() if relu else result
@@ -63,11 +65,23 @@ def _winograd_conv(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool, r
 def _winograd_conv_into(
     total: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, rows: int
 ) -> Tensor:
-    if weight.shape[-1] != 1 or bias is not None:
-        return total.add_(_winograd_conv(x, weight, bias, False, rows))
-    for plane, maps in zip(total.flatten(2), x.flatten(2), strict=True):
-        plane.addmm_(weight.flatten(1), maps)
-    return total
+    return total.add_(_winograd_conv(x, weight, bias, False, rows))
+
+
+def _product_conv_to_one(
+    x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool, rows: int
+) -> Tensor:
+    """One matrix product makes nine maps, one for each entry of the weight; they are shifted."""
+    entries = weight[0].flatten(1).mT @ x.flatten(2)
+    maps = F.pad(entries.view(-1, 9, *x.shape[2:]), (1, 1, rows, rows))
+    height, width = maps.shape[2] - 2, maps.shape[3] - 2
+    result = maps.new_zeros(maps.shape[0], 1, height, width)
+    for entry in range(9):
+        top, left = divmod(entry, 3)
+        result += maps[:, entry : entry + 1, top : top + height, left : left + width]
+    if bias is not None:
+        result += bias
+    return result.relu_() if relu else result
 
 
 def _onednn_conv(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool, rows: int) -> Tensor:
@@ -96,10 +110,25 @@ def _onednn_conv_into(
     return result
 
 
-PLAIN = Kernels("torch convolutions", torch.channels_last, _plain_conv, _plain_conv_into)
-ONEDNN = Kernels("oneDNN fused", torch.channels_last, _onednn_conv, _onednn_conv_into, True)
+PLAIN = Kernels(
+    "torch convolutions", torch.channels_last, _plain_conv, _plain_conv_into, _plain_conv
+)
+ONEDNN = Kernels(
+    "oneDNN fused",
+    torch.channels_last,
+    _onednn_conv,
+    _onednn_conv_into,
+    _plain_conv,
+    in_bands=True,
+)
 WINOGRAD = Kernels(
-    "NNPACK Winograd", torch.contiguous_format, _winograd_conv, _winograd_conv_into, True
+    "NNPACK Winograd",
+    torch.contiguous_format,
+    _winograd_conv,
+    _winograd_conv_into,
+    _product_conv_to_one,
+    in_bands=True,
+    in_columns=True,
 )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from memnet_cli.checkpoints import load_weights
 from memnet_cli.models.base import RestorationModel
+from memnet_cli.models.gradients import can_train_faster, train_faster
 from memnet_cli.restoration.devices import Runtime
 from memnet_cli.training.config import TrainingConfig
 
@@ -74,7 +75,11 @@ def load_teacher(config: TrainingConfig, runtime: Runtime) -> Teacher | None:
         return None
     model, _ = load_weights(config.teacher)
     model.requires_grad_(False)
-    model.to(runtime.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    faster = can_train_faster(runtime.device, runtime.dtype)
+    layout = torch.contiguous_format if faster else torch.channels_last
+    model.to(runtime.device, memory_format=layout)  # type: ignore[call-overload]
+    if faster:
+        train_faster(model)
     recipe = config.recipe
     return Teacher(
         model, recipe.teacher_share, recipe.teacher_levels, scales_noise=config.task == "denoise"

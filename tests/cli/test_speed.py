@@ -121,6 +121,22 @@ def test_exit_curve(
     assert f"{document['exits'][0]['psnr']:.2f}" in ran.out
 
 
+def test_profile(memnet: Memnet, tiny_weights: dict[str, Path], small_peaks: None) -> None:
+    command = (
+        *("speed", "--profile", "--size", "16x24", "--repeats", 1, "--precision", "fp32"),
+        *("--device", "cpu", "--model", tiny_weights["jpeg"]),
+    )
+    ran = memnet(*command, "--json", "-")
+    assert ran.code == 0
+    document = json.loads(ran.out)
+    flop = sum(operation["flop"] for operation in document["operations"])
+    assert flop == document["flop_per_pixel"] * 16 * 24
+    ran = memnet(*command)
+    assert ran.code == 0
+    assert "Where the time inside tiny-jpeg goes" in ran.out
+    assert "batch_norm" in ran.out.replace("\n", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -137,6 +153,9 @@ def test_exit_curve(
         (["--dataset", "Set5"], "--dataset goes with --exit-curve only"),
         (["--json", "nowhere/speed.json"], "cannot be written"),
         (["--exit-curve"], "give --dataset"),
+        (["--profile", "--exit-curve", "--dataset", "Set5"], "no --exit-curve"),
+        (["--profile", "--size", "64", "--size", "32"], "one model, precision and size"),
+        (["--profile", "--model", "memnet", "--model", "rednet"], "one model"),
         (["--exit-curve", "--dataset", "Set5", "--size", "64"], "no --size"),
         (["--exit-curve", "--dataset", "Set15"], "Did you mean 'Set5'"),
         (["--exit-curve", "--dataset", "Set5", "--model", "bicubic"], "which bicubic is not"),

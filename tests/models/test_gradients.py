@@ -24,19 +24,19 @@ def _results(conv: nn.Conv2d, x: Tensor) -> list[Tensor]:
     y = conv(x)
     weights = torch.sin(torch.arange(y.numel(), dtype=torch.float64)).view_as(y)
     loss = (y * weights.to(y.dtype)).sum()
-    assert conv.bias is not None
-    return [y.detach(), *torch.autograd.grad(loss, [x, conv.weight, conv.bias])]
+    return [y.detach(), *torch.autograd.grad(loss, [x, *conv.parameters()])]
 
 
 @needs_winograd
 @pytest.mark.parametrize("size", [(2, 16, 16), (1, 1, 7), (3, 13, 1), (1, 2, 40)])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("bias", [True, False])
 def test_output_and_gradients_are_those_of_float64(
-    size: tuple[int, int, int], layout: torch.memory_format
+    size: tuple[int, int, int], layout: torch.memory_format, bias: bool
 ) -> None:
     torch.manual_seed(1)
     planes, height, width = size
-    conv = nn.Conv2d(33, 40, 3, padding=1)
+    conv = nn.Conv2d(33, 40, 3, padding=1, bias=bias)
     x = torch.randn(planes, 33, height, width).contiguous(memory_format=layout)
     exact = _results(copy.deepcopy(conv).double(), x.double())
     train_faster(conv)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from memnet_cli.imaging.metrics import psnr
 from memnet_cli.models import build_model
 from memnet_cli.models.configs import MemNetConfig, REDNetConfig
-from memnet_cli.models.kernels import Kernels
+from memnet_cli.models.kernels import PLAIN, Kernels
 from memnet_cli.restoration import fast as fast_module
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.fast import fast_model
@@ -49,7 +49,7 @@ def test_kernels_that_fail_or_differ_are_left_with_a_reason(
 
     runtime, model = resolve_runtime("cpu", "fp32"), build_model(SMALL).eval()
     for conv, reason in ((fails, "no such instruction"), (wrong, "differs by")):
-        broken = Kernels("broken", torch.contiguous_format, conv, conv)
+        broken = Kernels("broken", torch.contiguous_format, conv, conv, PLAIN.conv_to_one)
         monkeypatch.setattr(fast_module, "kernels_for", lambda *_, broken=broken: broken)
         with caplog.at_level(logging.WARNING):
             chosen = fast_model(model, runtime)
