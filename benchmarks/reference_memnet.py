@@ -1,6 +1,6 @@
 """Compare the package's MemNet with the straightforward float32 port, and nothing else.
 
-    python benchmarks/reference_memnet.py --weights weights/memnet-m6r6-sr.safetensors --size 256
+    python benchmarks/reference_memnet.py --weights memnet-m6r6-jpeg --size 256
 
 The port is ``memnet_cli/evaluation/straightforward.py``, in the package because ``memnet speed``
 measures it too. Prints the largest difference of the two results and the seconds of both.

@@ -1,9 +1,9 @@
 """MemNet for restoration only: the same function with fewer passes over memory.
 
 Normalisations that follow a convolution are folded into it, sums are made in place, nothing is
-kept longer than a later gate needs it, and on the CPU a layer is computed for a band of rows after
-the other, so that only what outlives the layer is as large as the plane. The convolutions run on
-what measures fastest; see docs/performance.md.
+kept longer than a later gate needs it nor computed if none does, and on the CPU a layer is computed
+for a band of rows after the other, so that only what outlives the layer is as large as the plane.
+The convolutions run on what measures fastest; see docs/performance.md.
 """
 
 from __future__ import annotations
@@ -78,23 +78,28 @@ class FusedMemNet:
             recursions.append(
                 _Recursion(activation_of(norm1), self._ready(weight), bias.to(self.dtype))
             )
+        gates = self._gates(gate, len(recursions))
         return _Block(
-            tuple(recursions),
-            self._ready(outer),
-            outer_bias.to(self.dtype),
-            self._gates(gate, len(recursions)),
+            tuple(recursions[: len(gates)]), self._ready(outer), outer_bias.to(self.dtype), gates
         )
 
     def _gates(self, gate: GateUnit, recursions: int) -> tuple[Gate | None, ...]:
-        """Return what is added after each recursion; all long-term memories after the last."""
+        """Return what is added after each recursion; all long-term memories after the last.
+
+        Short-term memories of weight zero, which a grown network has until it is trained, are
+        left out, and so is every recursion behind the last one that is read.
+        """
         weight, bias = _parameters(gate.conv)
         whole = WholeGate(activation_of(gate.norm), weight.to(self.dtype), bias.to(self.dtype))
         count = weight.shape[1] // weight.shape[0]
         longs = count - (recursions if self.settings.short_term else 1)
-        shorts = [[index] for index in range(longs, count)]
-        groups = [*shorts[:-1], [*range(longs), count - 1]]
-        parts = whole.split(groups, self.kernels)
-        return (*[None] * (recursions - len(parts)), *parts)
+        first = recursions - (count - longs) + 1
+        numbered = dict(enumerate(range(longs, count), first))
+        read = [number for number, index in numbered.items() if whole.reads(index)] or [first]
+        groups = [[numbered[number]] for number in read]
+        groups[-1] = [*range(longs), *groups[-1]]
+        parts = dict(zip(read, whole.split(groups, self.kernels), strict=True))
+        return tuple(parts.get(number) for number in range(1, read[-1] + 1))
 
     def _inner(self, recursion: _Recursion, state: Tensor, bands: Bands) -> list[Tensor]:
         """Return what the second convolution of a recursion sees, band by band."""

@@ -135,8 +135,16 @@ class WholeGate:
     weight: Tensor
     bias: Tensor
 
+    def reads(self, index: int) -> bool:
+        """Say whether the weights of a memory are other than zero; on the meta device, yes."""
+        weights = self._weights()[:, index]
+        return weights.is_meta or bool(weights.any())
+
     def split(self, groups: Sequence[Sequence[int]], kernels: Kernels) -> tuple[Gate, ...]:
-        """Return a part for each group of memories; each of the n is in one group."""
+        """Return a part for each group of memories.
+
+        Each of the n is in one group, or its weights are zero.
+        """
         if kernels.in_columns:
             return self._multiplied(groups)
         memories, weights = self._memories(), self._weights()

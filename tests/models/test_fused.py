@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -17,7 +20,7 @@ from memnet_cli.models.kernels import (
     kernels_for,
     onednn_knows,
 )
-from memnet_cli.models.memnet import MemNet
+from memnet_cli.models.memnet import MemNet, MemoryBlock, grown
 
 CPU = torch.device("cpu")
 KERNELS = [
@@ -91,6 +94,38 @@ def test_every_size_is_the_modules(height: int, width: int, kernels: Kernels) ->
 @pytest.mark.parametrize("block", [1, 2, 3])
 def test_every_exit_is_the_modules(block: int, kernels: Kernels) -> None:
     assert_equal(trained(VARIANTS[0]), kernels, planes(1, 1, 20, 20), exit_block=block)
+
+
+@pytest.mark.parametrize("multi_supervised", [True, False])
+def test_recursions_that_no_gate_reads_are_not_computed(multi_supervised: bool) -> None:
+    calls: list[int] = []
+
+    def counted(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+        calls.append(weight.shape[-1])
+        return PLAIN.conv(x, weight, *rest)
+
+    kernels = replace(PLAIN, conv=counted)
+    small = trained(MemNetConfig(3, 2, 16, multi_supervised=multi_supervised))
+    assert_equal(grown(small, 4), kernels, planes(1, 1, 20, 20))
+    # of every recursion the first convolution, and of every gate the bias
+    assert calls.count(3) == 3 * 2
+    calls.clear()
+    large = grown(small, 4)
+    block = large.blocks[1]
+    assert isinstance(block, MemoryBlock)
+    with torch.no_grad():
+        block.gate.conv.weight[:, -32:-16] = 0.1  # the third of four recursions
+    assert_equal(large, kernels, planes(1, 1, 20, 20))
+    assert calls.count(3) == 2 + 3 + 2
+
+
+def test_a_gate_of_zeros_is_its_bias() -> None:
+    model = trained(VARIANTS[0])
+    block = model.blocks[0]
+    assert isinstance(block, MemoryBlock)
+    with torch.no_grad():
+        block.gate.conv.weight.zero_()
+    assert_equal(model, PLAIN, planes(1, 1, 20, 20))
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
