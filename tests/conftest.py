@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,12 @@ from memnet_cli.models.configs import MemNetConfig
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 _TINY = MemNetConfig(memory_blocks=2, recursions=1, width=4)
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what the tests start; in the background of a shell it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -142,8 +142,9 @@ def onednn_knows(dtype: torch.dtype) -> bool:
 def kernels_for(device: torch.device, dtype: torch.dtype) -> Kernels:
     """Choose the kernels for a device and the type of the maps.
 
-    Measured on two AVX2 cores in float32, share of the time of the plain module: NNPACK's Winograd
-    0.68, oneDNN with fused ReLU and sum 0.93. NNPACK knows float32 only.
+    Measured on an AVX2 core in float32, share of the time of the plain module: NNPACK's Winograd
+    0.76, oneDNN with fused ReLU and sum 0.93 (benchmarks/restoring_kernels.py). NNPACK knows
+    float32 only.
     """
     if device.type != "cpu":
         return PLAIN
