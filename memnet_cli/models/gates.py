@@ -17,8 +17,10 @@ from memnet_cli.models.activation import Activation
 from memnet_cli.models.bands import Band
 from memnet_cli.models.kernels import Kernels
 
-#: Columns of a matrix product for each thread: what it needs of some memories stays in the cache.
+#: Columns of a matrix product: what it needs of some memories stays in the cache.
 _COLUMNS = 2000
+#: The same for several threads, which wait for each other after every operation.
+_SHARED_COLUMNS = 32000
 
 
 class Gate(Protocol):
@@ -102,7 +104,7 @@ class MultipliedGate:
         result = torch.empty_like(memories[0]) if total is None else total
         for index, plane in enumerate(result.flatten(2)):
             maps = [memory[index].flatten(1) for memory in memories]
-            step = _COLUMNS * torch.get_num_threads()
+            step = _COLUMNS if torch.get_num_threads() == 1 else _SHARED_COLUMNS
             for start in range(0, plane.shape[1], step):
                 columns = slice(start, start + step)
                 part, seen = plane[:, columns], self._activated([m[:, columns] for m in maps])
