@@ -152,7 +152,7 @@ class FusedMemNet:
         restored = x.clone()
         for band in bands:
             window = self._window(band, self.outputs[output](memory[:, :, band.seen]))
-            predicted = self.kernels.conv_to_one(window, weight, bias, False, band.padding)
+            predicted = self.kernels.conv_to_one(window, weight, bias, band.padding)
             restored[:, :, band.rows] += predicted
         return restored
 

@@ -1,7 +1,7 @@
 """MemNet's gate for restoration: what some of the memories add to the 1x1 convolution of all.
 
-The gate is a sum over its memories (paper, eq. 7), so that none of them must be kept for it, nor
-put beside the others.
+The convolution over all memories (paper, eq. 9) is a sum of one over each, so that a memory which
+no later gate needs is dropped once it is added.
 """
 
 from __future__ import annotations

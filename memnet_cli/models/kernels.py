@@ -17,6 +17,8 @@ from torch import Tensor
 Conv = Callable[[Tensor, Tensor, Tensor | None, bool, int], Tensor]
 #: conv_into(total, x, weight, bias, rows): the same, added to ``total``.
 ConvInto = Callable[[Tensor, Tensor, Tensor, Tensor | None, int], Tensor]
+#: conv_to_one(x, weight, bias, rows): as conv without ReLU, for a weight (1, C, 3, 3).
+ConvToOne = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,7 @@ class Kernels:
     Attributes:
         name: as it is reported.
         layout: memory format of the maps.
-        conv, conv_into: see above.
-        conv_to_one: as ``conv``, for weights (1, C, 3, 3).
+        conv, conv_into, conv_to_one: see above.
         in_bands: whether planes are worked on in bands of rows.
         in_columns: whether gates are matrix products rather than convolutions.
     """
@@ -36,7 +37,7 @@ class Kernels:
     layout: torch.memory_format
     conv: Conv
     conv_into: ConvInto
-    conv_to_one: Conv
+    conv_to_one: ConvToOne
     in_bands: bool = False
     in_columns: bool = False
 
@@ -56,6 +57,10 @@ def _plain_conv_into(
     return total.add_(_plain_conv(x, weight, bias, False, rows))
 
 
+def _plain_conv_to_one(x: Tensor, weight: Tensor, bias: Tensor, rows: int) -> Tensor:
+    return F.conv2d(x, weight, bias, padding=_padding(weight, rows))
+
+
 def _winograd_conv(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool, rows: int) -> Tensor:
     padding = _padding(weight, rows)
     result: Tensor = torch._nnpack_spatial_convolution(x, weight, bias, padding, [1, 1])
@@ -68,20 +73,16 @@ def _winograd_conv_into(
     return total.add_(_winograd_conv(x, weight, bias, False, rows))
 
 
-def _product_conv_to_one(
-    x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool, rows: int
-) -> Tensor:
+def _product_conv_to_one(x: Tensor, weight: Tensor, bias: Tensor, rows: int) -> Tensor:
     """One matrix product makes nine maps, one for each entry of the weight; they are shifted."""
     entries = weight[0].flatten(1).mT @ x.flatten(2)
     maps = F.pad(entries.view(-1, 9, *x.shape[2:]), (1, 1, rows, rows))
     height, width = maps.shape[2] - 2, maps.shape[3] - 2
-    result = maps.new_zeros(maps.shape[0], 1, height, width)
+    result = bias.view(1, 1, 1, 1).repeat(maps.shape[0], 1, height, width)
     for entry in range(9):
         top, left = divmod(entry, 3)
         result += maps[:, entry : entry + 1, top : top + height, left : left + width]
-    if bias is not None:
-        result += bias
-    return result.relu_() if relu else result
+    return result
 
 
 def _onednn_conv(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool, rows: int) -> Tensor:
@@ -111,14 +112,14 @@ def _onednn_conv_into(
 
 
 PLAIN = Kernels(
-    "torch convolutions", torch.channels_last, _plain_conv, _plain_conv_into, _plain_conv
+    "torch convolutions", torch.channels_last, _plain_conv, _plain_conv_into, _plain_conv_to_one
 )
 ONEDNN = Kernels(
     "oneDNN fused",
     torch.channels_last,
     _onednn_conv,
     _onednn_conv_into,
-    _plain_conv,
+    _plain_conv_to_one,
     in_bands=True,
 )
 WINOGRAD = Kernels(

@@ -107,7 +107,7 @@ def test_recursions_that_no_gate_reads_are_not_computed(multi_supervised: bool) 
     kernels = replace(PLAIN, conv=counted)
     small = trained(MemNetConfig(3, 2, 16, multi_supervised=multi_supervised))
     assert_equal(grown(small, 4), kernels, planes(1, 1, 20, 20))
-    # of every recursion the first convolution, and of every gate the bias
+    # the first convolution of every recursion; the second one is added to the state
     assert calls.count(3) == 3 * 2
     calls.clear()
     large = grown(small, 4)

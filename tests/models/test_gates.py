@@ -36,6 +36,7 @@ def test_parts_add_up_to_the_gate(
     kernels: Kernels, columns: int, groups: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gates, "_COLUMNS", columns)
+    monkeypatch.setattr(gates, "_SHARED_COLUMNS", columns)
     torch.manual_seed(0)
     norm, conv = normalised(), nn.Conv2d(WIDTH * MEMORIES, WIDTH, 1)
     memories = torch.randn(MEMORIES, 2, WIDTH, 5, 9)
