@@ -30,6 +30,7 @@ from memnet_cli.cli._options import (
     TileOverlap,
 )
 from memnet_cli.cli._signals import Stopped, stopping
+from memnet_cli.cli._startup import kept_to_the_end
 from memnet_cli.config import RuntimeOptions, parse_tile
 from memnet_cli.errors import UsageError
 
@@ -155,10 +156,11 @@ def restore(
     for name, file in files.items():
         check_purpose(file, name, exit_block, nlrn_stride)
 
-    from memnet_cli.restoration.folder import Settings
+    with kept_to_the_end():
+        from memnet_cli.restoration.folder import Settings
 
+        restorers = _load(files, options)
     settings = Settings(task, scale, chroma, quality, overwrite, provenance, compare, verify_tiles)
-    restorers = _load(files, options)
     if dry_run:
         _show_plan(jobs, settings, restorers, report)
         return

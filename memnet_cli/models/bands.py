@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Pixels of a band. Much smaller ones cost time: Winograd transforms its weights for each anew.
-_BAND_PIXELS = 1 << 19
 #: Winograd's convolution works on so many rows at once.
 _ROWS = 6
 
@@ -55,15 +53,17 @@ class Band:
         return F.pad(seen, (0, 0, self.above, self.below))
 
 
-def plan_bands(planes: int, height: int, width: int) -> tuple[Band, ...]:
+def plan_bands(planes: int, height: int, width: int, pixels: int) -> tuple[Band, ...]:
     """Return bands for (N, C, H, W) maps, from top to bottom, as equal as can be.
 
     Args:
         planes: N.
         height: H.
         width: W.
+        pixels: of a band, all N together, about. Much smaller ones than half a million cost time:
+            rows at their edges are copied, and Winograd transforms its weights for each anew.
     """
-    count = -(-planes * height * width // _BAND_PIXELS)
+    count = -(-planes * height * width // pixels)
     rows = -(-height // count)
     if count > 1:
         rows = -(-rows // _ROWS) * _ROWS

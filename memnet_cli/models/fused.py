@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,6 +44,14 @@ class _Block:
     gates: tuple[Gate | None, ...]
 
 
+@dataclass(frozen=True)
+class _Output:
+    """BN-ReLU before ReconNet's convolution, and the block's share of the ensemble (eq. 11)."""
+
+    activation: Activation
+    share: float
+
+
 class FusedMemNet:
     """A MemNet in evaluation, made for one device and one type; later changes do not reach it.
 
@@ -57,11 +65,10 @@ class FusedMemNet:
         self.settings = model.settings
         self.feature = copy.deepcopy(model.feature)
         self.feature.to(memory_format=kernels.layout)  # type: ignore[call-overload]
-        self.ensemble = model.ensemble.detach() if model.settings.multi_supervised else None
         self.blocks = tuple(self._block(b) for b in model.blocks if isinstance(b, MemoryBlock))
         weight, bias = _parameters(model.reconstruction.conv)
         self.reconstruction = (weight.to(dtype), bias.to(dtype))
-        self.outputs = tuple(activation_of(n) for n in _norms(model.reconstruction.norms))
+        self.outputs = _outputs(model)
 
     def _ready(self, weight: Tensor) -> Tensor:
         return weight.to(self.dtype).contiguous(memory_format=self.kernels.layout)
@@ -147,29 +154,59 @@ class FusedMemNet:
             memories.append(memory)
             yield memory
 
-    def _prediction(self, x: Tensor, memory: Tensor, output: int, bands: Bands) -> Tensor:
+    def _restored(
+        self, x: Tensor, memories: Sequence[Tensor], outputs: Sequence[_Output], bands: Bands
+    ) -> Tensor:
+        """Return the weighted sum of what ReconNet makes of some memories (eq. 11).
+
+        Its convolution is linear and the same for all: it is computed once, of their sum.
+        """
         weight, bias = self.reconstruction
-        restored = x.clone()
+        share = sum(output.share for output in outputs)
+        restored = x * share
         for band in bands:
-            window = self._window(band, self.outputs[output](memory[:, :, band.seen]))
-            predicted = self.kernels.conv_to_one(window, weight, bias, band.padding)
-            restored[:, :, band.rows] += predicted
+            seen = [memory[:, :, band.seen] for memory in memories]
+            activated = outputs[0].activation(seen[0]).mul_(outputs[0].share)
+            for rows, output in zip(seen[1:], outputs[1:], strict=True):
+                activated.add_(output.activation(rows), alpha=output.share)
+            window = self._window(band, activated)
+            restored[:, :, band.rows] += self.kernels.conv_to_one(
+                window, weight, bias * share, band.padding
+            )
         return restored
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, exit_block: int | None = None) -> Tensor:
         """Restore (N, 1, H, W); ``exit_block`` as in MemNet's forward."""
         planes, _, height, width = x.shape
-        in_bands = self.kernels.in_bands
-        bands = plan_bands(planes, height, width) if in_bands else one_band(height)
+        pixels = self.kernels.band_pixels
+        bands = plan_bands(planes, height, width, pixels) if pixels else one_band(height)
         restored = torch.zeros_like(x)
-        for block, memory in enumerate(self._memories(x, bands)):
-            last = block == len(self.blocks) - 1
-            if exit_block == block + 1 or (last and self.ensemble is None):
-                return self._prediction(x, memory, block if exit_block else 0, bands)
-            if exit_block is None and self.ensemble is not None:
-                restored += self.ensemble[block] * self._prediction(x, memory, block, bands)
+        waiting: list[Tensor] = []
+        outputs: list[_Output] = []
+        for block, memory in enumerate(self._memories(x, bands), 1):
+            output = self.outputs[block - 1]
+            if exit_block == block and output is not None:
+                return self._restored(x, [memory], [replace(output, share=1.0)], bands)
+            if output is not None:
+                waiting.append(memory)
+                outputs.append(output)
+            # all are kept for the gates anyway, or none
+            if waiting and (block == len(self.blocks) or not self.settings.long_term):
+                restored += self._restored(x, waiting, outputs, bands)
+                waiting.clear()
+                outputs.clear()
         return restored
+
+
+def _outputs(model: MemNet) -> tuple[_Output | None, ...]:
+    """Return what is predicted from each block; of a basic MemNet, from the last one only."""
+    activations = [activation_of(norm) for norm in _norms(model.reconstruction.norms)]
+    if not model.settings.multi_supervised:
+        return (*[None] * (model.settings.memory_blocks - 1), _Output(activations[0], 1.0))
+    # the meta device, where memory is counted, has no values
+    shares = [1.0] * len(activations) if model.ensemble.is_meta else model.ensemble.tolist()
+    return tuple(map(_Output, activations, shares))
 
 
 def _parameters(conv: torch.nn.Conv2d) -> tuple[Tensor, Tensor]:

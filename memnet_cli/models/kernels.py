@@ -29,7 +29,7 @@ class Kernels:
         name: as it is reported.
         layout: memory format of the maps.
         conv, conv_into, conv_to_one: see above.
-        in_bands: whether planes are worked on in bands of rows.
+        band_pixels: planes are worked on in bands of rows of about as many; None, whole.
         in_columns: whether gates are matrix products rather than convolutions.
     """
 
@@ -38,7 +38,7 @@ class Kernels:
     conv: Conv
     conv_into: ConvInto
     conv_to_one: ConvToOne
-    in_bands: bool = False
+    band_pixels: int | None = None
     in_columns: bool = False
 
 
@@ -120,7 +120,7 @@ ONEDNN = Kernels(
     _onednn_conv,
     _onednn_conv_into,
     _plain_conv_to_one,
-    in_bands=True,
+    band_pixels=1 << 21,
 )
 WINOGRAD = Kernels(
     "NNPACK Winograd",
@@ -128,7 +128,7 @@ WINOGRAD = Kernels(
     _winograd_conv,
     _winograd_conv_into,
     _product_conv_to_one,
-    in_bands=True,
+    band_pixels=1 << 19,
     in_columns=True,
 )
 

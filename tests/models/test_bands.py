@@ -6,17 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from memnet_cli.models import bands
 from memnet_cli.models.bands import one_band, plan_bands, with_neighbours
 
 
 @pytest.mark.parametrize("height", [1, 2, 5, 6, 7, 12, 13, 100])
 @pytest.mark.parametrize("pixels", [1, 60, 700, 10**6])
-def test_bands_cover_every_row_once(
-    height: int, pixels: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bands, "_BAND_PIXELS", pixels)
-    planned = plan_bands(2, height, 10)
+def test_bands_cover_every_row_once(height: int, pixels: int) -> None:
+    planned = plan_bands(2, height, 10, pixels)
     rows = [row for band in planned for row in range(height)[band.rows]]
     assert rows == list(range(height))
     assert (len(planned) == 1) == planned[0].is_plane
@@ -25,13 +21,10 @@ def test_bands_cover_every_row_once(
 
 
 @pytest.mark.parametrize("pixels", [1, 60, 10**6])
-def test_a_convolution_in_bands_is_that_of_the_plane(
-    pixels: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bands, "_BAND_PIXELS", pixels)
+def test_a_convolution_in_bands_is_that_of_the_plane(pixels: int) -> None:
     maps, weight = torch.rand(2, 3, 19, 5), torch.rand(4, 3, 3, 3)
     expected = F.conv2d(maps, weight, padding=1)
-    planned = plan_bands(2, 19, 5)
+    planned = plan_bands(2, 19, 5, pixels)
     for windows in (
         [band.window(maps[:, :, band.seen]) for band in planned],
         list(with_neighbours([maps[:, :, band.rows] for band in planned])),

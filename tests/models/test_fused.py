@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from memnet_cli.models import bands, build_model
+from memnet_cli.models import build_model
+from memnet_cli.models.bands import plan_bands
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.models.fused import FusedMemNet
 from memnet_cli.models.kernels import (
@@ -131,12 +132,10 @@ def test_a_gate_of_zeros_is_its_bias() -> None:
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("pixels", [1, 29 * 8, 29 * 16])
 @pytest.mark.parametrize("count", [1, 2])
-def test_bands_of_rows_change_nothing(
-    kernels: Kernels, pixels: int, count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bands, "_BAND_PIXELS", pixels)
-    assert len(bands.plan_bands(count, 33, 29)) > 1
-    assert_equal(trained(VARIANTS[0]), kernels, planes(count, 1, 33, 29))
+def test_bands_of_rows_change_nothing(kernels: Kernels, pixels: int, count: int) -> None:
+    in_bands = replace(kernels, band_pixels=pixels)
+    assert len(plan_bands(count, 33, 29, pixels)) > 1
+    assert_equal(trained(VARIANTS[0]), in_bands, planes(count, 1, 33, 29))
 
 
 @pytest.mark.parametrize("kernels", [PLAIN, ONEDNN])

@@ -1,0 +1,39 @@
+"""What stays to the end is not looked through for garbage."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from memnet_cli.cli._startup import kept_to_the_end
+
+
+@pytest.fixture(autouse=True)
+def _collector() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+def test_nothing_is_collected_meanwhile_and_what_came_is_kept() -> None:
+    before = gc.get_freeze_count()
+    with kept_to_the_end():
+        assert not gc.isenabled()
+        made = [[index] for index in range(1000)]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() >= before + len(made)
+
+
+def test_an_error_goes_on_and_garbage_is_collected_again() -> None:
+    with pytest.raises(ValueError, match="weights"), kept_to_the_end():
+        raise ValueError("weights")
+    assert gc.isenabled()
+
+
+def test_a_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    with kept_to_the_end():
+        pass
+    assert not gc.isenabled()
