@@ -10,7 +10,7 @@ from memnet_cli.errors import UsageError
 
 __version__ = "0.1.0"
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 #: A whole number of pixels, "auto" (from free memory) or "off" (the whole picture at once).
 TileSize = int | Literal["auto", "off"]
@@ -23,7 +23,7 @@ def check_device_name(name: str) -> None:
 
 
 def check_precision_name(name: str) -> None:
-    """Raise UsageError unless ``name`` is auto, fp32, bf16 or fp16."""
+    """Raise UsageError unless ``name`` is auto, fp32, bf16, fp16 or int8."""
     if name not in PRECISIONS:
         raise UsageError(f"'{name}' is no precision: expected {', '.join(PRECISIONS)}.")
 
@@ -34,7 +34,7 @@ class RuntimeOptions:
 
     Attributes:
         device: auto, cpu, cuda, cuda:N or mps.
-        precision: auto, fp32, bf16 or fp16.
+        precision: auto, fp32, bf16, fp16 or int8.
         tile: side of the tiles that go to the device.
         tile_overlap: context in pixels around every tile; None takes the model's own.
         tta: average over the 8 flips and rotations (self-ensemble).

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 Device = Annotated[str, typer.Option("--device", "-g", help="auto, cpu, cuda, cuda:N or mps.")]
-Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
+Precision = Annotated[
+    str, typer.Option("--precision", help="auto, fp32, bf16, fp16, or int8 (MemNet on CPUs).")
+]
 Fp32 = Annotated[bool, typer.Option("--fp32", help="The same as --precision fp32.")]
 Tile = Annotated[str, typer.Option("--tile", "-t", help="auto (from free memory), off, or pixels.")]
 TileOverlap = Annotated[

@@ -49,8 +49,14 @@ class PeakMeter:
 
     def __init__(self, device: torch.device, precisions: Iterable[str]) -> None:
         always = ("fp32", "bf16", "fp16") if device.type == "cuda" else ("fp32", "bf16")
-        self._runtimes = [Runtime(device, p) for p in dict.fromkeys((*always, *precisions))]
+        self._device = device
+        wanted = (self._measured(precision) for precision in (*always, *precisions))
+        self._runtimes = [Runtime(device, precision) for precision in dict.fromkeys(wanted)]
         self._looks: dict[tuple[str, str], list[float]] = {}
+
+    def _measured(self, precision: str) -> str:
+        """Return the precision whose peak stands for another: for int8, that of the rest."""
+        return Runtime(self._device, precision).without_int8.precision
 
     def look(self) -> None:
         """Measure every peak once more."""
@@ -65,4 +71,4 @@ class PeakMeter:
 
     def conv_peak(self, precision: str) -> float:
         """Return the highest FLOP per second of a convolution so far."""
-        return max(self._looks["convolution", precision])
+        return max(self._looks["convolution", self._measured(precision)])

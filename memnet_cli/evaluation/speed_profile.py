@@ -203,7 +203,9 @@ def _work(name: str, args: Sequence[object], result: object) -> tuple[str, int]:
     if not isinstance(result, Tensor) or len(tensors) < 2:
         return name, 0
     if "conv" in name:
-        weight = next(value for value in reversed(tensors) if value.ndim == 4)
+        maps = [value for value in tensors if value.ndim == 4]
+        # in 8 bits, what is added to comes behind the weight, else before it
+        weight = maps[1] if name.startswith("qconv") else maps[-1]
         outer, inner, *sides = weight.shape
         pixels = result.shape[0] * math.prod(result.shape[2:])
         text = f"{name} {'x'.join(map(str, sides))}, {inner} and {outer} maps"

@@ -20,13 +20,16 @@ class Activation:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return max(0, scale * x + offset) for maps (N, C, H, W)."""
+        return _rectified(self.affine(x))
+
+    def affine(self, x: Tensor) -> Tensor:
+        """Return scale * x + offset for maps (N, C, H, W)."""
         whole = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
         if x.dtype == self.scale.dtype and not whole:
             # some rows of NCHW maps, for which batch_norm has no fast path
-            return torch.addcmul(_maps(self.offset), x, _maps(self.scale)).relu_()
+            return torch.addcmul(_maps(self.offset), x, _maps(self.scale))
         zero, one = torch.zeros_like(self.offset), torch.ones_like(self.scale)
-        normed = F.batch_norm(x, zero, one, self.scale, self.offset, False, 0.0, 0.0)
-        return _rectified(normed)
+        return F.batch_norm(x, zero, one, self.scale, self.offset, False, 0.0, 0.0)
 
 
 def activation_of(norm: BatchNorm) -> Activation:

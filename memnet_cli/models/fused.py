@@ -21,26 +21,16 @@ from memnet_cli.models.gates import Gate, WholeGate
 from memnet_cli.models.kernels import Kernels
 from memnet_cli.models.layers import BatchNorm
 from memnet_cli.models.memnet import GateUnit, MemNet, MemoryBlock
+from memnet_cli.models.recursions import Builder, Recursion, RecursionParts, in_float
 
 Bands = Sequence[Band]
 
 
 @dataclass(frozen=True)
-class _Recursion:
-    """BN-ReLU-conv1-BN-ReLU of one recursion, the second BN folded into the convolution."""
-
-    activation: Activation
-    weight: Tensor
-    bias: Tensor
-
-
-@dataclass(frozen=True)
 class _Block:
-    """Recursions, the second convolution of them all, and the gate after each that has one."""
+    """Recursions, and the gate after each that has one."""
 
-    recursions: tuple[_Recursion, ...]
-    weight: Tensor
-    bias: Tensor
+    recursions: tuple[Recursion, ...]
     gates: tuple[Gate | None, ...]
 
 
@@ -59,36 +49,42 @@ class FusedMemNet:
     """
 
     @torch.no_grad()
-    def __init__(self, model: MemNet, dtype: torch.dtype, kernels: Kernels) -> None:
+    def __init__(
+        self,
+        model: MemNet,
+        dtype: torch.dtype,
+        kernels: Kernels,
+        build: Builder | None = None,
+    ) -> None:
+        """Prepare the weights; ``build`` makes recursions that are not of the type ``dtype``."""
         self.kernels = kernels
         self.dtype = dtype
         self.settings = model.settings
         self.feature = copy.deepcopy(model.feature)
         self.feature.to(memory_format=kernels.layout)  # type: ignore[call-overload]
-        self.blocks = tuple(self._block(b) for b in model.blocks if isinstance(b, MemoryBlock))
+        blocks = [block for block in model.blocks if isinstance(block, MemoryBlock)]
+        build = build or in_float(dtype, kernels)
+        self.blocks = tuple(self._block(b, n, build) for n, b in enumerate(blocks, 1))
         weight, bias = _parameters(model.reconstruction.conv)
         self.reconstruction = (weight.to(dtype), bias.to(dtype))
         self.outputs = _outputs(model)
 
-    def _ready(self, weight: Tensor) -> Tensor:
-        return weight.to(self.dtype).contiguous(memory_format=self.kernels.layout)
-
-    def _block(self, block: MemoryBlock) -> _Block:
-        unit, gate = block.recursion, block.gate
+    def _block(self, block: MemoryBlock, place: int, build: Builder) -> _Block:
+        unit = block.recursion
         inner, inner_bias = _parameters(unit.conv1)
         outer, outer_bias = _parameters(unit.conv2)
+        norms = list(zip(_norms(unit.norm1), _norms(unit.norm2), strict=True))
+        gates = self._gates(block.gate, len(norms))
         recursions = []
-        for norm1, norm2 in zip(_norms(unit.norm1), _norms(unit.norm2), strict=True):
+        for number, (norm1, norm2) in enumerate(norms[: len(gates)], 1):
             after = activation_of(norm2)
             weight = inner * after.scale[:, None, None, None]
             bias = inner_bias * after.scale + after.offset
-            recursions.append(
-                _Recursion(activation_of(norm1), self._ready(weight), bias.to(self.dtype))
+            parts = RecursionParts(
+                place, number, activation_of(norm1), weight, bias, outer, outer_bias
             )
-        gates = self._gates(gate, len(recursions))
-        return _Block(
-            tuple(recursions[: len(gates)]), self._ready(outer), outer_bias.to(self.dtype), gates
-        )
+            recursions.append(build(parts))
+        return _Block(tuple(recursions), gates)
 
     def _gates(self, gate: GateUnit, recursions: int) -> tuple[Gate | None, ...]:
         """Return what is added after each recursion; all long-term memories after the last.
@@ -108,19 +104,6 @@ class FusedMemNet:
         parts = dict(zip(read, whole.split(groups, self.kernels), strict=True))
         return tuple(parts.get(number) for number in range(1, read[-1] + 1))
 
-    def _inner(self, recursion: _Recursion, state: Tensor, bands: Bands) -> list[Tensor]:
-        """Return what the second convolution of a recursion sees, band by band."""
-        return [
-            self.kernels.conv(
-                self._window(band, recursion.activation(state[:, :, band.seen])),
-                recursion.weight,
-                recursion.bias,
-                True,
-                band.padding,
-            )
-            for band in bands
-        ]
-
     def _window(self, band: Band, seen: Tensor) -> Tensor:
         return band.window(seen).contiguous(memory_format=self.kernels.layout)
 
@@ -131,10 +114,9 @@ class FusedMemNet:
         # the sums are made in place, and the block's input is still needed
         state = earlier[-1].clone(memory_format=torch.preserve_format)
         for number, recursion in enumerate(block.recursions, 1):
-            inner = self._inner(recursion, state, bands)
+            inner = [recursion.inner(state, band) for band in bands]
             for band, window in zip(bands, with_neighbours(inner), strict=True):
-                rows = state[:, :, band.rows]
-                self.kernels.conv_into(rows, window, block.weight, block.bias, band.padding)
+                recursion.add(state[:, :, band.rows], window, band)
             del inner, window
             gate = block.gates[number - 1]
             if gate is not None:

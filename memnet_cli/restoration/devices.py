@@ -14,15 +14,29 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Runtime:
-    """A device and the number format that the model's convolutions use on it."""
+    """A device and the number format that the model's convolutions use on it.
+
+    Attributes:
+        device: where it computes.
+        precision: fp32, bf16, fp16 or int8.
+    """
 
     device: torch.device
     precision: str
 
     @property
     def dtype(self) -> torch.dtype:
-        """The torch type behind ``precision``."""
+        """The torch type behind ``precision``; of int8, that of all but its convolutions."""
+        if self.precision == "int8":
+            return self.without_int8.dtype
         return _DTYPES[self.precision]
+
+    @property
+    def without_int8(self) -> Runtime:
+        """Itself, or of int8 what computes instead: the device's best floating-point type."""
+        if self.precision != "int8":
+            return self
+        return Runtime(self.device, "bf16" if fast_bf16(self.device) else "fp32")
 
     def __str__(self) -> str:
         if self.device.type == "cuda":
@@ -80,6 +94,10 @@ def resolve_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
     picked = _pick_device(device)
     if precision == "auto":
         precision = "bf16" if fast_bf16(picked) else "fp32"
+    if precision == "int8" and picked.type != "cpu":
+        raise DeviceError(
+            f"int8 is for CPUs, and {picked} was picked: give --device cpu, or --precision auto."
+        )
     if precision == "fp16" and picked.type == "cpu":
         raise DeviceError("fp16 is too slow on a CPU: give --precision bf16, fp32 or auto.")
     return Runtime(picked, precision)

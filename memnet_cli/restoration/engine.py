@@ -189,7 +189,7 @@ class Engine:
 
 
 def _autocast(runtime: Runtime) -> AbstractContextManager[object]:
-    if runtime.precision == "fp32":
+    if runtime.dtype == torch.float32:
         return nullcontext()
     return torch.autocast(runtime.device.type, dtype=runtime.dtype)
 

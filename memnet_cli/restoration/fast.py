@@ -10,9 +10,12 @@ from torch import Tensor
 
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.fused import FusedMemNet
-from memnet_cli.models.kernels import PLAIN, Kernels, kernels_for
+from memnet_cli.models.kernels import ONEDNN, PLAIN, Kernels, kernels_for
 from memnet_cli.models.memnet import MemNet
+from memnet_cli.models.quantised import quantised_memnet
+from memnet_cli.restoration.calibration import calibration_planes
 from memnet_cli.restoration.devices import Runtime
+from memnet_cli.tasks import Task
 
 #: (N, 1, H, W) float32 and the memory block to exit at, or None; float32 out.
 FastModel = Callable[[Tensor, int | None], Tensor]
@@ -20,7 +23,7 @@ FastModel = Callable[[Tensor, int | None], Tensor]
 _log = logging.getLogger(__name__)
 _CHECK_SIDE = 16
 #: Largest difference to the network in float32, as a share of what it changes in the plane.
-_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.05}
+_TOLERANCE = {"fp32": 1e-4, "bf16": 0.1, "fp16": 0.05, "int8": 0.1}
 
 
 def fast_model(model: RestorationModel, runtime: Runtime) -> FastModel | None:
@@ -29,23 +32,60 @@ def fast_model(model: RestorationModel, runtime: Runtime) -> FastModel | None:
     It is tried on a small plane first; where it fails or differs, the reason is logged and the
     network itself is used.
     """
+    return _fused(model, runtime) if isinstance(model, MemNet) else None
+
+
+def int8_model(model: RestorationModel, runtime: Runtime, task: Task) -> FastModel | None:
+    """Return a function with convolutions in 8 bits that restores nearly as ``model`` does.
+
+    None, with the reason in the log, where the CPU or torch has none or the network is no MemNet.
+
+    Args:
+        model: in evaluation, on the CPU.
+        runtime: of int8.
+        task: what it restores; how large its values become is measured with that damage.
+    """
+    fast, problem = _quantised(model, runtime, task)
+    if fast is None:
+        _log.warning("int8 cannot be used here: %s.", problem)
+    return fast
+
+
+def _quantised(
+    model: RestorationModel, runtime: Runtime, task: Task
+) -> tuple[FastModel | None, str]:
     if not isinstance(model, MemNet):
-        return None
-    kernels = kernels_for(runtime.device, runtime.dtype)
-    for candidate in dict.fromkeys((kernels, PLAIN)):
-        fused, problem = _tried(model, runtime, candidate)
-        if fused is not None:
-            return fused
-        _log.warning("%s cannot be used here: %s.", candidate.name, problem)
+        return None, "it is for MemNet only"
+    planes = calibration_planes(task)
+    middle = slice((planes.shape[2] - _CHECK_SIDE) // 2, (planes.shape[2] + _CHECK_SIDE) // 2)
+
+    def build() -> FusedMemNet:
+        return quantised_memnet(model, [planes], runtime.dtype, ONEDNN)
+
+    return _tried(model, build, planes[:1, :, middle, middle], _TOLERANCE["int8"])
+
+
+def _fused(model: MemNet, runtime: Runtime) -> FastModel | None:
+    generator = torch.Generator().manual_seed(0)
+    plane = torch.rand(1, 1, _CHECK_SIDE, _CHECK_SIDE, generator=generator).to(runtime.device)
+    for kernels in dict.fromkeys((kernels_for(runtime.device, runtime.dtype), PLAIN)):
+
+        def build(kernels: Kernels = kernels) -> FusedMemNet:
+            return FusedMemNet(model, runtime.dtype, kernels)
+
+        fast, problem = _tried(model, build, plane, _TOLERANCE[runtime.precision])
+        if fast is not None:
+            return fast
+        _log.warning("%s cannot be used here: %s.", kernels.name, problem)
     return None
 
 
-def _tried(model: MemNet, runtime: Runtime, kernels: Kernels) -> tuple[FusedMemNet | None, str]:
+def _tried(
+    model: MemNet, build: Callable[[], FusedMemNet], plane: Tensor, tolerance: float
+) -> tuple[FusedMemNet | None, str]:
     """Return the fused network, or why it cannot be used."""
-    generator = torch.Generator().manual_seed(0)
-    plane = torch.rand(1, 1, _CHECK_SIDE, _CHECK_SIDE, generator=generator).to(runtime.device)
     try:
-        fused = FusedMemNet(model, runtime.dtype, kernels)
+        fused = build()
         with torch.inference_mode():
             expected = model(plane)
             result = fused(plane)
@@ -53,6 +93,6 @@ def _tried(model: MemNet, runtime: Runtime, kernels: Kernels) -> tuple[FusedMemN
         return None, str(error).splitlines()[0]
     change = float((expected - plane).abs().max()) + 1e-6
     difference = float((result - expected).abs().max()) / change
-    if difference <= _TOLERANCE[runtime.dtype]:
+    if difference <= tolerance:
         return fused, ""
     return None, f"its result differs by {difference:.1e} of the change"

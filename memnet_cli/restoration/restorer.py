@@ -25,7 +25,7 @@ from memnet_cli.imaging.images import (
 from memnet_cli.models.nlrn import in_patches
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import Engine, Plane
-from memnet_cli.restoration.fast import fast_model
+from memnet_cli.restoration.fast import fast_model, int8_model
 from memnet_cli.restoration.planes import Split, merge, split
 from memnet_cli.stores.weights import find_weights
 from memnet_cli.tasks import Task, get_task
@@ -103,7 +103,7 @@ class Restorer:
             task: "sr", "denoise" or "jpeg".
             weights: a name or a file; None takes the default weights of the model for the task.
             device: auto, cpu, cuda, cuda:N or mps.
-            precision: auto, fp32, bf16 or fp16.
+            precision: auto, fp32, bf16, fp16, or int8 (MemNet on CPUs).
             tile: side of the tiles in pixels, "auto" or "off".
             tile_overlap: context around every tile in pixels; None takes the model's own.
             tta: average over the 8 flips and rotations: slower, a little better.
@@ -132,7 +132,10 @@ class Restorer:
         runtime = resolve_runtime(options.device, options.precision)
         channels_last = torch.channels_last
         module = module.to(runtime.device, memory_format=channels_last)  # type: ignore[call-overload]
-        fast = fast_model(module, runtime)
+        fast = int8_model(module, runtime, task) if runtime.precision == "int8" else None
+        if fast is None:
+            runtime = runtime.without_int8
+            fast = fast_model(module, runtime)
         engine = Engine(
             model=module,
             runtime=runtime,

@@ -94,6 +94,8 @@ class Machine:
         """Check what can be checked without a device."""
         check_device_name(self.device)
         check_precision_name(self.precision)
+        if self.precision == "int8":
+            raise UsageError("Weights are not trained in int8: give bf16, fp32 or auto.")
         if self.precision == "fp16":
             raise UsageError("Training in fp16 would need loss scaling: give bf16, fp32 or auto.")
         if self.keep < 1:

@@ -42,14 +42,18 @@ def profile(
     return measure_profile(planned, config)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 @pytest.mark.parametrize("exit_at", ["", "@1"])
 def test_every_multiply_add_of_the_model_is_some_operations(
     make_weights: MakeWeights, precision: str, exit_at: str
 ) -> None:
     measured = profile(make_weights, exit_at=exit_at, precision=precision)
     assert (measured.height, measured.width) == (24, 40)
-    assert measured.total.flop == measured.subject.flop_per_pixel * 24 * 40
+    # both blocks have the convolution of four maps to one in common, which is done once
+    saved = 0 if exit_at else 2 * 9 * 4
+    assert measured.total.flop == (measured.subject.flop_per_pixel - saved) * 24 * 40
+    names = [op.name for op in measured.operations]
+    assert any(name.startswith("qconv") for name in names) == (measured.subject.precision == "int8")
     assert any("conv" in op.name for op in measured.operations if op.flop)
     assert sum(map(measured.share, measured.operations)) == pytest.approx(1.0)
     assert all(len(op.seconds.values) == 2 and op.calls > 0 for op in measured.operations)

@@ -48,6 +48,23 @@ def test_fp16_on_a_cpu() -> None:
         resolve_runtime("cpu", "fp16")
 
 
+def test_int8_is_for_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve_runtime("cpu", "int8").precision == "int8"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(DeviceError, match="int8 is for CPUs, and mps was picked"):
+        resolve_runtime("mps", "int8")
+
+
+@pytest.mark.parametrize("units", [True, False])
+def test_what_int8_leaves_is_the_best_type(units: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memnet_cli.restoration.devices.fast_bf16", lambda _: units)
+    runtime = resolve_runtime("cpu", "int8")
+    assert runtime.dtype == (torch.bfloat16 if units else torch.float32)
+    assert runtime.without_int8 == resolve_runtime("cpu", "auto")
+    exact = resolve_runtime("cpu", "fp32")
+    assert exact.without_int8 is exact
+
+
 @pytest.mark.parametrize(("device", "precision"), [("gpu", "auto"), ("cpu", "fp8")])
 def test_names_that_are_none(device: str, precision: str) -> None:
     with pytest.raises(UsageError, match="is no"):

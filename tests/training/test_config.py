@@ -70,6 +70,8 @@ def test_what_does_not_go_together_is_refused(tiny: TrainingConfig) -> None:
         Machine(sync_bn=True, compile=True)
     with pytest.raises(UsageError, match="fp16 would need loss scaling"):
         Machine(precision="fp16")
+    with pytest.raises(UsageError, match="not trained in int8"):
+        Machine(precision="int8")
 
 
 def test_a_run_is_known_by_all_that_decides_its_weights(tiny: TrainingConfig) -> None:
