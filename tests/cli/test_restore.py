@@ -40,7 +40,7 @@ def pixels(path: Path | str) -> NDArray[np.uint8]:
 
 
 def test_folder(memnet: Memnet, folder: Path, sr: list[str]) -> None:
-    ran = memnet(*sr, "-r", "in", "out/")
+    ran = memnet(*sr, "--precision", "fp32", "-r", "in", "out/")
     assert ran.code == 0
     assert pixels("out/colour.png").shape == (48, 60, 3)
     assert pixels("out/sub/grey.png").shape == (40, 36)
@@ -68,7 +68,7 @@ def test_streams(folder: Path, sr: list[str]) -> None:
 
 def test_json_is_one_document(memnet: Memnet, folder: Path, sr: list[str]) -> None:
     Path("in/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    ran = memnet(*sr, "--json", "in", "out/")
+    ran = memnet(*sr, "--json", "--fp32", "in", "out/")
     document = json.loads(ran.out)
     assert ran.code == 1
     assert document["counts"] == {"failed": 1, "restored": 1}
