@@ -66,7 +66,7 @@ class FusedMemNet:
         build = build or in_float(dtype, kernels)
         self.blocks = tuple(self._block(b, n, build) for n, b in enumerate(blocks, 1))
         weight, bias = _parameters(model.reconstruction.conv)
-        self.reconstruction = (weight.to(dtype), bias.to(dtype))
+        self.reconstruction = (weight.detach().clone(), bias.detach().clone())
         self.outputs = _outputs(model)
 
     def _block(self, block: MemoryBlock, place: int, build: Builder) -> _Block:
@@ -141,17 +141,14 @@ class FusedMemNet:
     ) -> Tensor:
         """Return the weighted sum of what ReconNet makes of some memories (eq. 11).
 
-        Its convolution is linear and the same for all: it is computed once, of their sum.
+        Its convolution is linear and the same for all: it is computed once, of their sum, and in
+        float32: strong noise is as large as the picture, and bfloat16 has 8 bits for it.
         """
         weight, bias = self.reconstruction
         share = sum(output.share for output in outputs)
         restored = x * share
         for band in bands:
-            seen = [memory[:, :, band.seen] for memory in memories]
-            activated = outputs[0].activation(seen[0]).mul_(outputs[0].share)
-            for rows, output in zip(seen[1:], outputs[1:], strict=True):
-                activated.add_(output.activation(rows), alpha=output.share)
-            window = self._window(band, activated)
+            window = self._window(band, _weighted(memories, outputs, band))
             restored[:, :, band.rows] += self.kernels.conv_to_one(
                 window, weight, bias * share, band.padding
             )
@@ -179,6 +176,14 @@ class FusedMemNet:
                 waiting.clear()
                 outputs.clear()
         return restored
+
+
+def _weighted(memories: Sequence[Tensor], outputs: Sequence[_Output], band: Band) -> Tensor:
+    """Return the weighted sum of what ReconNet's convolution sees, float32."""
+    total = outputs[0].activation(memories[0][:, :, band.seen]).mul_(outputs[0].share)
+    for memory, output in zip(memories[1:], outputs[1:], strict=True):
+        total.add_(output.activation(memory[:, :, band.seen]), alpha=output.share)
+    return total.float()
 
 
 def _outputs(model: MemNet) -> tuple[_Output | None, ...]:
