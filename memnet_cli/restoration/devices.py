@@ -36,7 +36,7 @@ class Runtime:
         """Itself, or of int8 what computes instead: the device's best floating-point type."""
         if self.precision != "int8":
             return self
-        return Runtime(self.device, "bf16" if fast_bf16(self.device) else "fp32")
+        return Runtime(self.device, _best_precision(self.device))
 
     def __str__(self) -> str:
         if self.device.type == "cuda":
@@ -54,6 +54,10 @@ def fast_bf16(device: torch.device) -> bool:
         # the public torch.backends.cpu names only the vector width, not the bf16 instructions
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return False
+
+
+def _best_precision(device: torch.device) -> str:
+    return "bf16" if fast_bf16(device) else "fp32"
 
 
 def _pick_device(name: str) -> torch.device:
@@ -93,7 +97,7 @@ def resolve_runtime(device: str = "auto", precision: str = "auto") -> Runtime:
     check_precision_name(precision)
     picked = _pick_device(device)
     if precision == "auto":
-        precision = "bf16" if fast_bf16(picked) else "fp32"
+        precision = _best_precision(picked)
     if precision == "int8" and picked.type != "cpu":
         raise DeviceError(
             f"int8 is for CPUs, and {picked} was picked: give --device cpu, or --precision auto."

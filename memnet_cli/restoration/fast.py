@@ -32,7 +32,20 @@ def fast_model(model: RestorationModel, runtime: Runtime) -> FastModel | None:
     It is tried on a small plane first; where it fails or differs, the reason is logged and the
     network itself is used.
     """
-    return _fused(model, runtime) if isinstance(model, MemNet) else None
+    if not isinstance(model, MemNet):
+        return None
+    generator = torch.Generator().manual_seed(0)
+    plane = torch.rand(1, 1, _CHECK_SIDE, _CHECK_SIDE, generator=generator).to(runtime.device)
+    for kernels in dict.fromkeys((kernels_for(runtime.device, runtime.dtype), PLAIN)):
+
+        def build(kernels: Kernels = kernels) -> FusedMemNet:
+            return FusedMemNet(model, runtime.dtype, kernels)
+
+        fast, problem = _tried(model, build, plane, _TOLERANCE[runtime.precision])
+        if fast is not None:
+            return fast
+        _log.warning("%s cannot be used here: %s.", kernels.name, problem)
+    return None
 
 
 def int8_model(model: RestorationModel, runtime: Runtime, task: Task) -> FastModel | None:
@@ -63,21 +76,6 @@ def _quantised(
         return quantised_memnet(model, [planes], runtime.dtype, ONEDNN)
 
     return _tried(model, build, planes[:1, :, middle, middle], _TOLERANCE["int8"])
-
-
-def _fused(model: MemNet, runtime: Runtime) -> FastModel | None:
-    generator = torch.Generator().manual_seed(0)
-    plane = torch.rand(1, 1, _CHECK_SIDE, _CHECK_SIDE, generator=generator).to(runtime.device)
-    for kernels in dict.fromkeys((kernels_for(runtime.device, runtime.dtype), PLAIN)):
-
-        def build(kernels: Kernels = kernels) -> FusedMemNet:
-            return FusedMemNet(model, runtime.dtype, kernels)
-
-        fast, problem = _tried(model, build, plane, _TOLERANCE[runtime.precision])
-        if fast is not None:
-            return fast
-        _log.warning("%s cannot be used here: %s.", kernels.name, problem)
-    return None
 
 
 def _tried(
