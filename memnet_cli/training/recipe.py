@@ -34,6 +34,7 @@ _SHARES = (
     "final_lr",
     "quantised",
     "clean",
+    "drawn",
     "alpha",
     "teacher_share",
     "momentum",
@@ -76,6 +77,8 @@ class Recipe:
         qualities: JPEG quality factors where ``wide``.
         quantised: share of sr patches whose small picture is rounded to 8 bits, where ``wide``.
         clean: share of patches with no noise at all (denoise), where ``wide``.
+        drawn: share of patches of drawings, made for the run, instead of pictures; a teacher is not
+            asked about them.
         loss: l2 (eq. 4 and 12 of MemNet), l1 or charbonnier.
         loss_sum: sum over the pixels of a patch, as in the papers, instead of their mean.
         alpha: weight of the final output against the single ones (eq. 12); 0 takes 1 / (M + 1).
@@ -124,6 +127,7 @@ class Recipe:
     qualities: tuple[int, ...] = (5, 8, 10, 15, 20, 30, 40)
     quantised: float = 0.25
     clean: float = 0.02
+    drawn: float = 0.0
     loss: str = "l1"
     loss_sum: bool = False
     alpha: float = 0.0
@@ -156,6 +160,7 @@ class Recipe:
         _check("hardest_of", self.hardest_of, self.hardest_of >= 1, "1 or more")
         free = self.hardest_of == 1 or self.stride == 0
         _check("hardest_of", self.hardest_of, free, "1 with a grid of patches (stride)")
+        _check("drawn", self.drawn, not (self.drawn and self.stride), "0 with a grid of patches")
         for name in ("stride", "weight_decay", "clip", "recalibrate", "refit", "restart_lr"):
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         for name in _SHARES:

@@ -70,6 +70,8 @@ class Sampler:
         batch: patches per step.
         seed: of everything.
         hardest_of: random places for every patch, of which the one with the most detail is taken.
+        drawn: share of patches from drawings.
+        drawings: how many of the pictures, the last, are drawings.
         detail: of the pictures, as by :func:`detail_sums`; may be empty where ``hardest_of`` is 1.
     """
 
@@ -86,11 +88,13 @@ class Sampler:
     batch: int
     seed: int
     hardest_of: int = 1
+    drawn: float = 0.0
+    drawings: int = 0
     detail: tuple[Sums, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise DatasetError if there is no picture as large as a patch."""
-        if len(self.heights) == 0:
+        if self._photographs == 0:
             raise DatasetError(
                 f"No training picture is as large as a patch of {self.patch}x{self.patch} pixels: "
                 "give larger pictures or --set patch=16."
@@ -98,11 +102,21 @@ class Sampler:
 
     @property
     def epoch_samples(self) -> int:
-        """Patches in one pass over the data, in all orientations at all levels."""
+        """Patches in one pass over the photographs, in all orientations at all levels."""
         variants = (8 if self.augment else 1) * max(1, len(self.levels))
         if self.stride:
             return int(self._grid_counts().sum()) * variants
-        return max(1, int((self.heights * self.widths).sum()) // self.patch**2) * variants
+        areas = (self.heights * self.widths)[: self._photographs]
+        return max(1, int(areas.sum()) // self.patch**2) * variants
+
+    @property
+    def _photographs(self) -> int:
+        return len(self.heights) - self.drawings
+
+    def is_drawing(self, patches: Patches) -> NDArray[np.bool_]:
+        """Return (B,) which patches are of drawings."""
+        drawn: NDArray[np.bool_] = patches.picture >= self._photographs
+        return drawn
 
     def _grid_counts(self) -> Integers:
         rows = (self.heights - self.patch) // self.stride + 1
@@ -120,9 +134,13 @@ class Sampler:
 
     def _random(self, rng: np.random.Generator) -> Patches:
         """Pictures by their area, positions and levels evenly; the hardest of several places."""
-        areas = (self.heights * self.widths).astype(np.float64)
         count = self.batch * self.hardest_of
+        areas = (self.heights * self.widths)[: self._photographs].astype(np.float64)
         picture = rng.choice(len(areas), size=count, p=areas / areas.sum())
+        if self.drawn:
+            from_drawings = np.repeat(self._drawn(rng), self.hardest_of)
+            numbers = rng.integers(self._photographs, len(self.heights), count)
+            picture = np.where(from_drawings, numbers, picture)
         level = np.repeat(self._levels(rng), self.hardest_of)
         step = np.maximum(level, 1) if self.aligned else np.ones_like(level)
         top = self._place(rng, self.heights[picture], step)
@@ -131,6 +149,15 @@ class Sampler:
         altered = rng.random(count) < self.altered
         drawn = Patches(picture, top, left, turned, level, altered)
         return drawn if self.hardest_of == 1 else drawn.part(self._hardest(drawn))
+
+    def _drawn(self, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Return (batch,) which patches to take from drawings, as many in every step, up to one.
+
+        Drawings have other batch statistics than photographs: their share must not change much.
+        """
+        wanted = int(self.drawn * self.batch + rng.random())
+        drawn: NDArray[np.bool_] = rng.permutation(self.batch) < wanted
+        return drawn
 
     def _hardest(self, drawn: Patches) -> Integers:
         """Return which of the drawn patches to take: of each ``hardest_of`` the best place."""

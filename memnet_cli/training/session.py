@@ -17,12 +17,16 @@ from memnet_cli.training.damage import Damage
 from memnet_cli.training.data import TrainingData
 from memnet_cli.training.detail import detail_sums
 from memnet_cli.training.distributed import World
+from memnet_cli.training.drawings import drawings
 from memnet_cli.training.events import Event, Say
 from memnet_cli.training.pictures import load_pictures, read_planes
 from memnet_cli.training.records import RunFolder, record
 from memnet_cli.training.sampler import Patches, Sampler
 from memnet_cli.training.stopping import StopRequest
 from memnet_cli.training.teacher import Teacher, load_teacher
+
+#: How many drawings a run makes.
+_DRAWINGS = 160
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,10 @@ class Session:
         if self.teacher is None:
             return clean, degraded
         level = torch.from_numpy(patches.level).to(clean.device)
+        if self.sampler.drawings:
+            # a teacher knows photographs; 0 is the level that it is never asked at
+            drawn = torch.from_numpy(self.sampler.is_drawing(patches))
+            level = level.masked_fill(drawn.to(clean.device), 0)
         with self.mixed_precision():
             return self.teacher.targets(clean, degraded, level), degraded
 
@@ -113,6 +121,8 @@ def prepare_session(
         for plane in read_planes(data.images, task, levels, recipe.sizes)
         if min(plane.shape) >= recipe.patch
     ]
+    drawn = drawings(_DRAWINGS, recipe.patch, config.seed) if recipe.drawn else []
+    planes += drawn
     sizes = np.array([plane.shape for plane in planes], np.int64).reshape(-1, 2)
     ranged = config.sigma_range()
     sampler = Sampler(
@@ -129,6 +139,8 @@ def prepare_session(
         batch=recipe.batch,
         seed=config.seed,
         hardest_of=recipe.hardest_of,
+        drawn=recipe.drawn,
+        drawings=len(drawn),
         detail=tuple(map(detail_sums, planes)) if recipe.hardest_of > 1 else (),
     )
     pictures = load_pictures(planes, levels if task.name == "jpeg" else (), runtime.device)

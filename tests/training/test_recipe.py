@@ -94,6 +94,7 @@ def test_overrides_reach_fields_lists_and_the_model() -> None:
         ("restart_at=0.6,0.4", "restart_at is .*: expected rising shares"),
         ("sigmas=5", "sigmas is 5: expected two numbers"),
         ("hardest_of=0", "hardest_of is 0: expected 1 or more"),
+        ("drawn=1.5", "drawn is 1.5: expected 0 to 1"),
         ("sizes=2.0", "sizes is .*: expected sizes over 0 and up to 1"),
     ],
 )
@@ -132,3 +133,5 @@ def test_the_defaults_are_sound() -> None:
 def test_a_grid_takes_every_patch_however_hard() -> None:
     with pytest.raises(UsageError, match="hardest_of is 2: expected 1 with a grid of patches"):
         load_recipe("paper", "memnet", ["hardest_of=2"])
+    with pytest.raises(UsageError, match=r"drawn is 0.1: expected 0 with a grid of patches"):
+        load_recipe("paper", "memnet", ["drawn=0.1"])

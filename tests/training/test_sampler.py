@@ -134,6 +134,37 @@ def test_the_hardest_of_several_places_is_taken() -> None:
     assert any_place.mean() > 0.2
 
 
+@pytest.mark.parametrize("hardest_of", [1, 3])
+def test_the_share_of_drawings_is_kept_in_every_step(hardest_of: int) -> None:
+    planes = [np.random.default_rng(0).integers(0, 9, (48, 48)).astype(np.uint8)] * 5
+    sampler = replace(
+        _RANDOM,
+        heights=np.full(5, 48),
+        widths=np.full(5, 48),
+        drawn=0.2,
+        drawings=3,
+        hardest_of=hardest_of,
+        detail=tuple(map(detail_sums, planes)),
+    )
+    steps = [sampler.draw(step) for step in range(200)]
+    counts = [sampler.is_drawing(patches).sum() for patches in steps]
+    assert set(counts) == {2, 3}
+    assert np.mean(counts) == pytest.approx(0.2 * 12, abs=0.1)
+    # at any place of the batch, and from all drawings
+    places = np.mean([sampler.is_drawing(patches) for patches in steps], axis=0)
+    assert places == pytest.approx(0.2, abs=0.1)
+    shares = np.bincount(np.concatenate([patches.picture for patches in steps])) / 2400
+    assert shares == pytest.approx([0.4, 0.4, 0.2 / 3, 0.2 / 3, 0.2 / 3], abs=0.04)
+
+
+def test_drawings_do_not_make_an_epoch_longer() -> None:
+    five = replace(_RANDOM, heights=np.full(5, 48), widths=np.full(5, 48))
+    two = replace(_RANDOM, heights=np.full(2, 48), widths=np.full(2, 48))
+    assert replace(five, drawn=0.2, drawings=3).epoch_samples == two.epoch_samples
+
+
 def test_pictures_smaller_than_a_patch_are_refused() -> None:
     with pytest.raises(DatasetError, match="No training picture is as large as a patch of 16x16"):
         replace(_RANDOM, heights=np.array([], np.int64), widths=np.array([], np.int64))
+    with pytest.raises(DatasetError, match="No training picture"):
+        replace(_RANDOM, drawn=0.2, drawings=3)  # nothing but drawings

@@ -105,6 +105,19 @@ def test_a_network_that_is_its_own_teacher_has_nothing_to_learn(tiny: TrainingCo
     assert info.source == "memnet train, taught by last.safetensors"
 
 
+def test_a_teacher_is_not_asked_about_drawings(tiny: TrainingConfig) -> None:
+    run(tiny)
+    weights = tiny.out / "last.safetensors"
+    alone = replace(with_recipe(tiny, "drawn=1.0"), init=weights, out=tiny.out / "alone")
+    taught = replace(alone, teacher=_teacher(tiny.out / "t.safetensors"), out=tiny.out / "taught")
+    losses = []
+    for config in (alone, taught):
+        run(config)
+        entries = read_metrics(RunFolder(config.out))
+        losses.append([entry["loss"] for entry in entries if entry["kind"] == "train"])
+    assert losses[0] == losses[1]
+
+
 def _teacher(path: Path, task: str = "", images: tuple[str, ...] = ()) -> Path:
     config = PlainConfig(depth=2, width=2)
     info = WeightsInfo("plain", config_to_mapping(config), task, training_images=images)
