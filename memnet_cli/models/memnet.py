@@ -31,8 +31,8 @@ class RecursiveUnit(nn.Module):
     def forward(self, state: Tensor) -> Iterator[Tensor]:
         """Yield H^1, ..., H^R, each (N, width, H, W), as soon as it is known."""
         for norm1, norm2 in zip(self.norm1, self.norm2, strict=True):
-            residual = self.conv1(torch.relu(norm1(state)))
-            state = state + self.conv2(torch.relu(norm2(residual)))
+            residual = self.conv1(torch.relu_(norm1(state)))
+            state = self.conv2(torch.relu_(norm2(residual))).add_(state)
             yield state
 
 
@@ -66,8 +66,8 @@ class GateUnit(nn.Module):
             eps=norm.eps,
         )
         bias = self.conv.bias if total is None else None
-        product = F.conv2d(torch.relu(normed), self.conv.weight[:, part], bias)
-        return product if total is None else total + product
+        product = F.conv2d(torch.relu_(normed), self.conv.weight[:, part], bias)
+        return product if total is None else product.add_(total)
 
 
 class MemoryBlock(nn.Module):
@@ -132,7 +132,7 @@ class ReconstructionNet(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, output: int) -> Tensor:
         """Return y_m (N, 1, H, W): the input and the residual made of the memory."""
-        residual: Tensor = self.conv(torch.relu(self.norms[output](memory)))
+        residual: Tensor = self.conv(torch.relu_(self.norms[output](memory)))
         return x + residual
 
 
