@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
+from skimage.restoration import estimate_sigma
 
 from memnet_cli.imaging.degradations import add_gaussian_noise
 from memnet_cli.imaging.images import Picture, picture_from_array, read_image
@@ -36,6 +37,43 @@ def test_noise_is_estimated(photograph: NDArray[np.uint8], sigma: int) -> None:
     )
     assert noise_sigma(noisy) == pytest.approx(sigma, rel=0.12)
     assert diagnose(replace(noisy, pixels=np.clip(noisy.pixels, 0, 1))).task == "denoise"
+
+
+@pytest.mark.parametrize("sigma", [5, 20, 60])
+def test_pure_noise_has_the_level_that_it_was_made_with(sigma: int) -> None:
+    noise = np.random.default_rng(0).normal(0.5, sigma / 255, (200, 300, 3))
+    assert noise_sigma(picture_from_array(noise.astype(np.float32))) == pytest.approx(
+        sigma, rel=0.02
+    )
+
+
+def test_a_frame_does_not_hide_noise() -> None:
+    noise = np.random.default_rng(0).normal(0.5, 20 / 255, (256, 256)).astype(np.float32)
+    noise[:80] = noise[-80:] = 0.0
+    assert noise_sigma(picture_from_array(noise)) == pytest.approx(20, rel=0.05)
+
+
+def _page(paper: int, ink: int) -> NDArray[np.uint8]:
+    page = Image.new("L", (200, 200), paper)
+    for top in range(0, 200, 12):
+        ImageDraw.Draw(page).text((2, top), "Sphinx of black quartz, judge my vow" * 2, fill=ink)
+    return np.asarray(page)
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(255, 0), (0, 255), (230, 40)])
+def test_a_page_of_text_is_not_noise(paper: int, ink: int) -> None:
+    page = _page(paper, ink)
+    # the usual estimate takes the strokes for noise
+    assert estimate_sigma(page.astype(float)) > 10
+    assert diagnose(picture_from_array(page)).task is None
+
+
+def test_noise_on_a_page_of_text_is_seen() -> None:
+    page = add_gaussian_noise(_page(230, 40) / 255, 25, np.random.default_rng(0))
+    noisy = picture_from_array(np.clip(page, 0, 1).astype(np.float32))
+    assert noise_sigma(noisy) == pytest.approx(25, rel=0.3)
+    assert noise_sigma(noisy) < 255 * estimate_sigma(page)
+    assert diagnose(noisy).task == "denoise"
 
 
 def test_clean_picture_is_left_alone(photograph: NDArray[np.uint8]) -> None:
