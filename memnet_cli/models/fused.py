@@ -24,6 +24,8 @@ from memnet_cli.models.memnet import GateUnit, MemNet, MemoryBlock
 from memnet_cli.models.recursions import Builder, Recursion, RecursionParts, in_float
 
 Bands = Sequence[Band]
+#: Of a band of what ReconNet sees, which is float32.
+_FLOAT_PIXELS = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,13 @@ class FusedMemNet:
         parts = dict(zip(read, whole.split(groups, self.kernels), strict=True))
         return tuple(parts.get(number) for number in range(1, read[-1] + 1))
 
+    def _bands(self, x: Tensor, pixels: int | None) -> Bands:
+        """Return bands of about ``pixels``; the whole plane where the kernels want no bands."""
+        planes, _, height, width = x.shape
+        if pixels is None or self.kernels.band_pixels is None:
+            return one_band(height)
+        return plan_bands(planes, height, width, pixels)
+
     def _window(self, band: Band, seen: Tensor) -> Tensor:
         return band.window(seen).contiguous(memory_format=self.kernels.layout)
 
@@ -137,7 +146,7 @@ class FusedMemNet:
             yield memory
 
     def _restored(
-        self, x: Tensor, memories: Sequence[Tensor], outputs: Sequence[_Output], bands: Bands
+        self, x: Tensor, memories: Sequence[Tensor], outputs: Sequence[_Output]
     ) -> Tensor:
         """Return the weighted sum of what ReconNet makes of some memories (eq. 11).
 
@@ -147,7 +156,7 @@ class FusedMemNet:
         weight, bias = self.reconstruction
         share = sum(output.share for output in outputs)
         restored = x * share
-        for band in bands:
+        for band in self._bands(x, _FLOAT_PIXELS):
             window = self._window(band, _weighted(memories, outputs, band))
             restored[:, :, band.rows] += self.kernels.conv_to_one(
                 window, weight, bias * share, band.padding
@@ -157,22 +166,20 @@ class FusedMemNet:
     @torch.inference_mode()
     def __call__(self, x: Tensor, exit_block: int | None = None) -> Tensor:
         """Restore (N, 1, H, W); ``exit_block`` as in MemNet's forward."""
-        planes, _, height, width = x.shape
-        pixels = self.kernels.band_pixels
-        bands = plan_bands(planes, height, width, pixels) if pixels else one_band(height)
+        bands = self._bands(x, self.kernels.band_pixels)
         restored = torch.zeros_like(x)
         waiting: list[Tensor] = []
         outputs: list[_Output] = []
         for block, memory in enumerate(self._memories(x, bands), 1):
             output = self.outputs[block - 1]
             if exit_block == block and output is not None:
-                return self._restored(x, [memory], [replace(output, share=1.0)], bands)
+                return self._restored(x, [memory], [replace(output, share=1.0)])
             if output is not None:
                 waiting.append(memory)
                 outputs.append(output)
             # all are kept for the gates anyway, or none
             if waiting and (block == len(self.blocks) or not self.settings.long_term):
-                restored += self._restored(x, waiting, outputs, bands)
+                restored += self._restored(x, waiting, outputs)
                 waiting.clear()
                 outputs.clear()
         return restored
