@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from memnet_cli.models import build_model
+from memnet_cli.models import build_model, fused
 from memnet_cli.models.bands import plan_bands
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.models.fused import FusedMemNet
@@ -132,7 +132,10 @@ def test_a_gate_of_zeros_is_its_bias() -> None:
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("pixels", [1, 29 * 8, 29 * 16])
 @pytest.mark.parametrize("count", [1, 2])
-def test_bands_of_rows_change_nothing(kernels: Kernels, pixels: int, count: int) -> None:
+def test_bands_of_rows_change_nothing(
+    kernels: Kernels, pixels: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fused, "_FLOAT_PIXELS", pixels)
     in_bands = replace(kernels, band_pixels=pixels)
     assert len(plan_bands(count, 33, 29, pixels)) > 1
     assert_equal(trained(VARIANTS[0]), in_bands, planes(count, 1, 33, 29))
@@ -148,8 +151,8 @@ def test_bf16_differs_no_more_than_autocast_does(kernels: Kernels) -> None:
         exact = model(batch)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             mixed = model(batch)
-        fused = FusedMemNet(model, torch.bfloat16, kernels)(batch)
-    assert (fused - exact).square().mean() < 2 * (mixed - exact).square().mean()
+        fast = FusedMemNet(model, torch.bfloat16, kernels)(batch)
+    assert (fast - exact).square().mean() < 2 * (mixed - exact).square().mean()
 
 
 def test_the_input_and_the_module_are_not_written_to() -> None:
