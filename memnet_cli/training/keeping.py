@@ -203,6 +203,15 @@ def _next_batches(
         yield session.batch(step, slice(None))
 
 
+def _plain(session: Session) -> Session:
+    """Return the session with patches from anywhere in the photographs.
+
+    Drawings and hard patches, whose errors are larger, would have the ensemble for themselves.
+    """
+    sampler = dataclasses.replace(session.sampler, drawn=0.0, hardest_of=1)
+    return dataclasses.replace(session, sampler=sampler)
+
+
 def _has_ensemble(model: RestorationModel) -> TypeGuard[MemNet]:
     return isinstance(model, MemNet) and model.settings.multi_supervised
 
@@ -215,7 +224,7 @@ def finish(session: Session, trainee: Trainee) -> dict[int, LevelScores]:
         batches = _next_batches(session, trainee, recipe.recalibrate)
         recalibrate(result, (degraded for _, degraded in batches))
     if recipe.refit and session.world.leads and _has_ensemble(result):
-        refit_ensemble(result, _next_batches(session, trainee, recipe.refit))
+        refit_ensemble(result, _next_batches(_plain(session), trainee, recipe.refit))
     scores = measure_and_keep(session, trainee, session.clock.deadline())
     if session.world.leads:
         keep_weights(session, trainee, "last", scores)

@@ -95,7 +95,8 @@ class Recipe:
         freeze_statistics: normalise by the running statistics that the first weights came with, as
             restoring does, instead of by those of each batch; for going on from good weights.
         recalibrate: batches that re-estimate the BN statistics of the result; 0 does not.
-        refit: batches that MemNet's ensemble weights are fitted to at the end; 0 does not.
+        refit: batches that MemNet's ensemble weights are fitted to at the end, from anywhere in the
+            photographs; 0 does not.
     """
 
     name: str = "own"

@@ -89,6 +89,26 @@ def test_a_run_of_no_steps_refits_given_weights(tiny: TrainingConfig) -> None:
         assert name == "ensemble" or torch.equal(tensor, first.state_dict()[name]), name
 
 
+@pytest.mark.parametrize("settings", [("drawn=1.0",), ("hardest_of=4",)])
+def test_the_ensemble_is_fitted_to_photographs_as_they_are(
+    tiny: TrainingConfig, settings: tuple[str, ...]
+) -> None:
+    run(tiny)
+    fitted = []
+    for name, chosen in (("plain", ()), ("chosen", settings)):
+        config = replace(
+            with_recipe(tiny, "refit=2", *chosen),
+            init=tiny.out / "last.safetensors",
+            out=tiny.out / name,
+            budget=Budget(steps=0),
+        )
+        run(config)
+        model, _ = load_weights(config.out / "last.safetensors")
+        assert isinstance(model, MemNet)
+        fitted.append(model.ensemble)
+    assert torch.equal(fitted[0], fitted[1])
+
+
 def test_refitting_is_for_weights_that_have_an_ensemble() -> None:
     with pytest.raises(UsageError, match="refit is -1"):
         load_recipe("fast", "memnet", ("refit=-1",))
