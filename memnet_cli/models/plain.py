@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import PlainConfig
-from memnet_cli.models.layers import he_normal
+from memnet_cli.models.layers import from_the_picture, he_normal
 
 
 class PlainNet(RestorationModel):
@@ -37,8 +37,8 @@ class PlainNet(RestorationModel):
 
     def forward(self, x: Tensor) -> Tensor:
         """Restore (N, 1, H, W)."""
-        state = x
-        for layer in self.layers[:-1]:
+        state = torch.relu(from_the_picture(self.layers[0], x))
+        for layer in self.layers[1:-1]:
             state = torch.relu(layer(state))
         residual: Tensor = self.layers[-1](state)
         return x - residual if self.subtract else x + residual

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import REDNetConfig
-from memnet_cli.models.layers import he_normal
+from memnet_cli.models.layers import from_the_picture, he_normal
 
 #: RED10 is printed without skips, RED20 and RED30 with them (section 3).
 _SHALLOWEST_WITH_SKIPS = 20
@@ -66,7 +66,7 @@ class REDNet(RestorationModel):
         state = x
         kept: dict[int, Tensor] = {}
         for index, layer in enumerate(self.encoder):
-            state = torch.relu(layer(state))
+            state = torch.relu(layer(state) if index else from_the_picture(layer, state))
             if index in self.skips.values():
                 kept[index] = state
         last = len(self.decoder) - 1
