@@ -9,9 +9,6 @@ from torch import Tensor
 
 from memnet_cli.training.recipe import Recipe
 
-#: Where Charbonnier turns from l2 to l1: half a grey level.
-_EPSILON = 0.5 / 255.0
-
 
 def _distance(restored: Tensor, clean: Tensor, recipe: Recipe) -> Tensor:
     error = restored.float() - clean
@@ -20,7 +17,7 @@ def _distance(restored: Tensor, clean: Tensor, recipe: Recipe) -> Tensor:
     elif recipe.loss == "l1":
         values = error.abs()
     else:
-        values = torch.sqrt(error.square() + _EPSILON**2)
+        values = torch.sqrt(error.square() + recipe.epsilon**2)
     return values.sum() / len(clean) if recipe.loss_sum else values.mean()
 
 
@@ -33,7 +30,7 @@ def supervised_loss(predictions: Sequence[Tensor], clean: Tensor, recipe: Recipe
     Args:
         predictions: (y_1, ..., y_M, y), each (N, 1, H, W), or (y,).
         clean: (N, 1, H, W) float32 in [0, 1].
-        recipe: ``loss``, ``loss_sum`` and ``alpha``.
+        recipe: ``loss``, ``epsilon``, ``loss_sum`` and ``alpha``.
     """
     *single, final = predictions
     if not single:

@@ -80,6 +80,7 @@ class Recipe:
         drawn: share of patches of drawings, made for the run, instead of pictures; a teacher is not
             asked about them.
         loss: l2 (eq. 4 and 12 of MemNet), l1 or charbonnier.
+        epsilon: error at which charbonnier turns from l2 to l1, of the range [0, 1].
         loss_sum: sum over the pixels of a patch, as in the papers, instead of their mean.
         alpha: weight of the final output against the single ones (eq. 12); 0 takes 1 / (M + 1).
         teacher_share: weight of the teacher's output in the target, if there is a teacher; the
@@ -130,6 +131,7 @@ class Recipe:
     clean: float = 0.02
     drawn: float = 0.0
     loss: str = "l1"
+    epsilon: float = 0.5 / 255.0
     loss_sum: bool = False
     alpha: float = 0.0
     teacher_share: float = 1.0
@@ -155,7 +157,7 @@ class Recipe:
                     f"{name} is '{getattr(self, name)}': expected one of {', '.join(choices)}."
                     + did_you_mean(str(getattr(self, name)), choices)
                 )
-        for name in ("lr", "side_lr", "epochs", "drop_every_epochs", "batch", "accumulate"):
+        for name in ("lr", "side_lr", "epochs", "drop_every_epochs", "batch", "accumulate", "epsilon"):
             _check(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
         _check("patch", self.patch, self.patch >= 4, "4 pixels or more")
         _check("hardest_of", self.hardest_of, self.hardest_of >= 1, "1 or more")

@@ -43,6 +43,8 @@ def test_l1_and_charbonnier(outputs: tuple[Tensor, tuple[Tensor, ...]]) -> None:
     assert float(smooth) == pytest.approx(0.5 / 255)
     far = supervised_loss((clean + 1,), clean, Recipe(loss="charbonnier"))
     assert float(far) == pytest.approx(1.0, abs=1e-5)
+    bent = supervised_loss((clean + 0.03,), clean, Recipe(loss="charbonnier", epsilon=0.04))
+    assert float(bent) == pytest.approx(0.05)  # 3, 4, 5
 
 
 def test_outputs_of_half_precision_are_compared_in_float32() -> None:
