@@ -58,6 +58,8 @@ def test_continuing_is_gentler_than_beginning() -> None:
     assert onward.lr < growth.lr
     assert onward.side_lr < growth.side_lr
     assert onward.refit > 0
+    assert onward.freeze_statistics
+    assert not growth.freeze_statistics
     assert not onward.model
     assert load_recipe("continue", "rednet").model == {}
 
