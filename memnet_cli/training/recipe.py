@@ -29,6 +29,7 @@ _CHOICES = {
     "loss": ("l2", "l1", "charbonnier"),
     "clip_kind": ("norm", "value", "adjustable"),
 }
+_POSITIVE = ("lr", "side_lr", "epochs", "drop_every_epochs", "batch", "accumulate", "epsilon")
 _SHARES = (
     "warmup",
     "final_lr",
@@ -157,7 +158,7 @@ class Recipe:
                     f"{name} is '{getattr(self, name)}': expected one of {', '.join(choices)}."
                     + did_you_mean(str(getattr(self, name)), choices)
                 )
-        for name in ("lr", "side_lr", "epochs", "drop_every_epochs", "batch", "accumulate", "epsilon"):
+        for name in _POSITIVE:
             _check(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
         _check("patch", self.patch, self.patch >= 4, "4 pixels or more")
         _check("hardest_of", self.hardest_of, self.hardest_of >= 1, "1 or more")
