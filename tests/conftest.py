@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from memnet_cli.checkpoints import WeightsInfo, save_weights
@@ -16,6 +17,11 @@ from memnet_cli.models.configs import MemNetConfig
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 _TINY = MemNetConfig(memory_blocks=2, recursions=1, width=4)
+
+
+# no example is too slow: tests measure no time, and a busy machine may take any
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")
 
 
 def pytest_configure() -> None:

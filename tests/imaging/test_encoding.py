@@ -11,7 +11,7 @@ import numpy as np
 import png
 import pytest
 import tifffile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
@@ -217,7 +217,6 @@ def test_a_profile_for_other_channels_is_left_out(format: str, depth: int) -> No
     assert kept == (_SRGB if format == "webp" else None)
 
 
-@settings(deadline=None)
 @given(value=st.floats(-0.5, 1.5, width=32), depth=st.sampled_from([8, 16]))
 def test_values_are_clipped_and_rounded_once(value: float, depth: int) -> None:
     picture = Picture(np.full((1, 1, 1), value, np.float32), None, depth)

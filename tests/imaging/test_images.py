@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -141,7 +141,6 @@ def test_a_file_cut_short_is_refused(
         read_image(path)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_no_damage_raises_anything_but_an_image_error(data: st.DataObject) -> None:
     format = data.draw(st.sampled_from(["png", "jpeg", "tiff", "webp", "bmp"]))
@@ -203,7 +202,6 @@ _SHAPES = hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=9).map(
 )
 
 
-@settings(deadline=None)
 @given(
     array=st.one_of(hnp.arrays(np.uint8, _SHAPES), hnp.arrays(np.uint16, _SHAPES)),
     format=st.sampled_from(["png", "tiff"]),
