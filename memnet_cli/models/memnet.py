@@ -5,7 +5,6 @@ Names of modules are the names in weights files; see docs/weights.md.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -212,72 +211,3 @@ class MemNet(RestorationModel):
             if block == exit_block:
                 return self._predicted(x, memory, block - 1)
         raise AssertionError("unreachable: the block was checked above")
-
-
-def grown(model: MemNet, recursions: int) -> MemNet:
-    """Return a model with more recursions that computes the same function.
-
-    A new recursion starts with the normalisations of the last one; it reaches the output through
-    the gate alone, and the gate starts with zero weight for it. Its gate BN is that of the last
-    short-term memory.
-
-    Raises:
-        UsageError: if ``recursions`` is fewer than the model has, or with the NS ablation, whose
-            gate sees the last recursion and nothing else.
-    """
-    old = model.settings
-    if recursions < old.recursions or not old.short_term:
-        raise UsageError(
-            f"Cannot grow from {old.recursions} to {recursions} recursions: expected more, and "
-            "gates that see every recursion."
-        )
-    return _rebuilt(model, recursions)
-
-
-def shrunk(model: MemNet, recursions: int) -> MemNet:
-    """Return a model of the first recursions alone, with the weights that it had for them.
-
-    The later recursions' share of every gate is lost, so the function changes: little where the
-    gates weigh them little, as after growth. A step of training costs as much less as there are
-    fewer recursions; the model can be grown again afterwards.
-
-    Raises:
-        UsageError: if ``recursions`` is more than the model has or less than 1, or with the NS
-            ablation, whose gate sees the last recursion and nothing else.
-    """
-    old = model.settings
-    if not 1 <= recursions <= old.recursions or not old.short_term:
-        raise UsageError(
-            f"Cannot shrink from {old.recursions} to {recursions} recursions: expected fewer, "
-            "at least 1, and gates that see every recursion."
-        )
-    return _rebuilt(model, recursions)
-
-
-@torch.no_grad()
-def _rebuilt(model: MemNet, recursions: int) -> MemNet:
-    """Return a network of so many recursions made of the tensors of this one."""
-    other = MemNet(dataclasses.replace(model.settings, recursions=recursions))
-    other.to(model.feature.conv.weight)
-    source, target = model.state_dict(), other.state_dict()
-    for name, tensor in target.items():
-        target[name] = _fitted(name, tensor, source, model.settings)
-    other.load_state_dict(target)
-    return other.train(model.training)
-
-
-def _fitted(name: str, tensor: Tensor, source: dict[str, Tensor], old: MemNetConfig) -> Tensor:
-    """Return the tensor for a place of that name and shape; only the gates' differ in shape."""
-    if name not in source:  # a normalisation of a new recursion: copy the last one's
-        parts = name.split(".")
-        parts[-2] = str(old.recursions - 1)
-        return source[".".join(parts)]
-    # gates begin with the long-term memories, oldest first; later recursions stand last
-    kept = source[name][tuple(map(slice, tensor.shape))]
-    if kept.shape == tensor.shape:
-        return kept
-    if name.endswith("gate.conv.weight"):
-        return F.pad(kept, (0, 0, 0, 0, 0, tensor.shape[1] - kept.shape[1]))
-    # gate BN: that of a new short-term memory is a copy of the last one's
-    extra = (len(tensor) - len(kept)) // old.width
-    return torch.cat([kept, *[kept[-old.width :]] * extra])

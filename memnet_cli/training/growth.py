@@ -1,4 +1,4 @@
-"""Growing MemNet's recursions during a run, with what the optimizer and the running mean know."""
+"""Growing MemNet before and during a run, with what the optimizer and the running mean know."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from memnet_cli.models.base import RestorationModel
-from memnet_cli.models.memnet import MemNet, grown, shrunk
+from memnet_cli.models.growing import deepened, grown, shrunk
+from memnet_cli.models.memnet import MemNet
 
 
 def recursions_of(model: RestorationModel) -> int:
@@ -22,6 +23,17 @@ def with_recursions(model: RestorationModel, recursions: int) -> RestorationMode
         return model
     change = grown if recursions > model.settings.recursions else shrunk
     return change(model, recursions)
+
+
+def with_memory_blocks(model: RestorationModel, memory_blocks: int) -> RestorationModel:
+    """Return the network with that many memory blocks; any but MemNet as it is.
+
+    Raises:
+        UsageError: if it has more of them, or is the NL ablation.
+    """
+    if not isinstance(model, MemNet) or memory_blocks == model.settings.memory_blocks:
+        return model
+    return deepened(model, memory_blocks)
 
 
 def carry_over(

@@ -89,6 +89,8 @@ class Recipe:
         teacher_levels: smallest and largest level that the teacher is asked at; the clean patch
             alone is the target elsewhere, but stronger noise is scaled down to the largest level,
             with the contrast of the picture.
+        teacher_turned: show it the patches of every step flipped and rotated another way, so that
+            its self-ensemble is learned.
         clip: limit of the gradient; 0 switches clipping off.
         clip_kind: norm (of all gradients), value (of each), or adjustable (value at clip / lr).
         ema: decay of the running mean of the weights that is kept as the result; 0 takes none.
@@ -137,6 +139,7 @@ class Recipe:
     alpha: float = 0.0
     teacher_share: float = 1.0
     teacher_levels: tuple[int, int] = (1, 255)
+    teacher_turned: bool = False
     clip: float = 0.2
     clip_kind: str = "norm"
     ema: float = 0.999

@@ -83,7 +83,7 @@ class Session:
             drawn = torch.from_numpy(self.sampler.is_drawing(patches))
             level = level.masked_fill(drawn.to(clean.device), 0)
         with self.mixed_precision():
-            return self.teacher.targets(clean, degraded, level), degraded
+            return self.teacher.targets(clean, degraded, level, step), degraded
 
     def mixed_precision(self) -> AbstractContextManager[object]:
         """Return the context in which networks run in the run's precision."""

@@ -28,15 +28,19 @@ class Teacher:
         levels: smallest and largest level that it is asked at, from 1.
         scales_noise: whether levels are of noise: stronger noise is then scaled down to the
             largest level, with the contrast of the picture, and the output scaled up again.
+        turned: whether it sees the patches of every step flipped and rotated another way. With l2
+            the student then learns the mean of the eight, its teacher's self-ensemble (Timofte et
+            al., CVPR 2016, section 3.5), at the price of one.
     """
 
     model: RestorationModel
     share: float
     levels: tuple[int, int]
     scales_noise: bool = False
+    turned: bool = False
 
     @torch.no_grad()
-    def targets(self, clean: Tensor, degraded: Tensor, level: Tensor) -> Tensor:
+    def targets(self, clean: Tensor, degraded: Tensor, level: Tensor, step: int) -> Tensor:
         """Return what the network is to give: (1 - share) * clean + share * the teacher's output.
 
         With l2 the gradient is that of the two distances weighed so. Patches of a level that
@@ -46,6 +50,7 @@ class Teacher:
             clean: (N, 1, H, W) float32 in [0, 1].
             degraded: the same shape.
             level: (N,) scale factor, sigma or quality factor; 0 where there is no damage.
+            step: of the training, from 0; says how the teacher is turned.
         """
         low, high = self.levels
         asked = level >= low
@@ -54,10 +59,23 @@ class Teacher:
         targets = clean.clone()
         if asked.any():
             contrast = (high / level[asked]).clamp(max=1.0)[:, None, None, None].float()
-            taught = self.model(_with_contrast(degraded[asked], contrast)).float()
+            turn = step % 8 if self.turned else 0
+            view = turned(_with_contrast(degraded[asked], contrast), turn)
+            taught = turned_back(self.model(view.contiguous()).float(), turn)
             taught = _with_contrast(taught, 1.0 / contrast)
             targets[asked] = torch.lerp(clean[asked], taught, self.share)
         return targets
+
+
+def turned(planes: Tensor, turn: int) -> Tensor:
+    """Return one of the 8 flips and rotations of (N, C, H, W): quarter turns, from 4 on flipped."""
+    quarters = torch.rot90(planes, turn % 4, (2, 3))
+    return quarters.flip(3) if turn >= 4 else quarters
+
+
+def turned_back(planes: Tensor, turn: int) -> Tensor:
+    """Return what :func:`turned` was given."""
+    return torch.rot90(planes.flip(3) if turn >= 4 else planes, -(turn % 4), (2, 3))
 
 
 def _with_contrast(planes: Tensor, factor: Tensor) -> Tensor:
@@ -82,5 +100,9 @@ def load_teacher(config: TrainingConfig, runtime: Runtime) -> Teacher | None:
         train_faster(model)
     recipe = config.recipe
     return Teacher(
-        model, recipe.teacher_share, recipe.teacher_levels, scales_noise=config.task == "denoise"
+        model,
+        recipe.teacher_share,
+        recipe.teacher_levels,
+        scales_noise=config.task == "denoise",
+        turned=recipe.teacher_turned,
     )

@@ -21,7 +21,12 @@ from memnet_cli.models.gradients import can_train_faster, train_faster
 from memnet_cli.restoration.devices import Runtime, fast_bf16
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.distributed import World
-from memnet_cli.training.growth import carry_over, recursions_of, with_recursions
+from memnet_cli.training.growth import (
+    carry_over,
+    recursions_of,
+    with_memory_blocks,
+    with_recursions,
+)
 from memnet_cli.training.optimizers import build_optimizers
 from memnet_cli.training.recomputing import recompute_blocks
 from memnet_cli.training.schedule import stage_at
@@ -29,6 +34,9 @@ from memnet_cli.training.state import Checkpoint, generator_states, set_generato
 from memnet_cli.training.synchronised import SynchronisedBatchNorm
 
 Predict = Callable[[Tensor], tuple[Tensor, ...]]
+
+#: What of MemNet's config may be other than in the first weights, and what brings it about.
+_GROWING = {"recursions": with_recursions, "memory_blocks": with_memory_blocks}
 
 
 class Supervised(nn.Module):
@@ -99,14 +107,15 @@ def first_model(config: TrainingConfig) -> RestorationModel:
         )
     settings = config_to_mapping(model.config)
     for name, value in config.recipe.model.items():
-        if name != "recursions" and settings[name] != value:
+        if name not in _GROWING and settings[name] != value:
             raise UsageError(
                 f"{config.init} has {name} {settings[name]} and the recipe {value}: leave "
                 f"model.{name} out of the recipe, or --init."
             )
-    wanted = config.recipe.model.get("recursions", 0)
-    if isinstance(wanted, int) and wanted > 0:
-        model = with_recursions(model, wanted)
+    for name, grow in _GROWING.items():
+        wanted = config.recipe.model.get(name, 0)
+        if isinstance(wanted, int) and wanted > 0:
+            model = grow(model, wanted)
     return model.train()
 
 

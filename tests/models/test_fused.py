@@ -13,6 +13,7 @@ from memnet_cli.models import build_model, fused
 from memnet_cli.models.bands import plan_bands
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.models.fused import FusedMemNet
+from memnet_cli.models.growing import grown
 from memnet_cli.models.kernels import (
     ONEDNN,
     PLAIN,
@@ -21,7 +22,7 @@ from memnet_cli.models.kernels import (
     kernels_for,
     onednn_knows,
 )
-from memnet_cli.models.memnet import MemNet, MemoryBlock, grown
+from memnet_cli.models.memnet import MemNet, MemoryBlock
 
 CPU = torch.device("cpu")
 KERNELS = [

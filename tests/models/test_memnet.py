@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 from pathlib import Path
@@ -18,7 +17,7 @@ from memnet_cli.errors import UsageError
 from memnet_cli.models import build_model, config_from_mapping
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.models.cost import conv_weights, multiply_adds_per_pixel
-from memnet_cli.models.memnet import MemNet, grown, shrunk
+from memnet_cli.models.memnet import MemNet
 from tests.models.literal_memnet import Literal
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
@@ -211,65 +210,6 @@ def test_running_statistics_of_a_gate_are_those_of_the_concatenation() -> None:
     for name in ("running_mean", "running_var"):
         got = gate.get_submodule("norm").get_buffer(name)
         torch.testing.assert_close(got, reference.get_buffer(name), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize("variant", ["multi-supervised", "basic", "NL", "preactivated"])
-def test_a_grown_network_computes_the_same(variant: str, training: bool) -> None:
-    small = memnet(VARIANTS[variant]).train(training)
-    big = grown(small, 5)
-    assert big.settings.recursions == 5
-    assert big.training is training
-    # to the last bit: zero columns of a gate add zeros
-    for one, other in zip(big.predictions(planes()), small.predictions(planes()), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_a_grown_network_learns_with_its_new_recursions() -> None:
-    big = grown(memnet(VARIANTS["multi-supervised"]), 4).train()
-    torch.autograd.backward(big(planes()).square().mean())
-    gradient = big.get_parameter("blocks.0.gate.conv.weight").grad
-    assert gradient is not None
-    assert bool((gradient[:, -4:].abs() > 0).any())
-
-
-@pytest.mark.parametrize(("variant", "recursions"), [("NS", 5), ("multi-supervised", 1)])
-def test_what_cannot_grow_says_so(variant: str, recursions: int) -> None:
-    with pytest.raises(UsageError, match="Cannot grow"):
-        grown(memnet(VARIANTS[variant]), recursions)
-
-
-@pytest.mark.parametrize("variant", ["multi-supervised", "basic", "NL", "preactivated"])
-def test_shrinking_undoes_growing(variant: str) -> None:
-    small = memnet(VARIANTS[variant]).train()
-    back = shrunk(grown(small, 5), small.settings.recursions)
-    assert back.settings == small.settings
-    assert back.training
-    for (name, one), other in zip(
-        back.state_dict().items(), small.state_dict().values(), strict=True
-    ):
-        assert torch.equal(one, other), name
-
-
-def test_a_shrunk_network_is_the_whole_one_whose_gates_ignore_the_later_recursions() -> None:
-    whole = memnet(VARIANTS["multi-supervised"])
-    recursions = whole.settings.recursions
-    assert recursions > 1
-    expected = copy.deepcopy(whole)
-    for block in range(whole.settings.memory_blocks):
-        weight = expected.get_parameter(f"blocks.{block}.gate.conv.weight")
-        weight.data[:, -(recursions - 1) * whole.settings.width :] = 0.0
-    got = shrunk(whole, 1)
-    assert not torch.equal(got(planes()), whole(planes()))
-    torch.testing.assert_close(got(planes()), expected(planes()), rtol=0.0, atol=0.0)
-
-
-@pytest.mark.parametrize(
-    ("variant", "recursions"), [("NS", 1), ("multi-supervised", 0), ("multi-supervised", 99)]
-)
-def test_what_cannot_shrink_says_so(variant: str, recursions: int) -> None:
-    with pytest.raises(UsageError, match="Cannot shrink"):
-        shrunk(memnet(VARIANTS[variant]), recursions)
 
 
 def test_state_names_are_the_canonical_ones() -> None:

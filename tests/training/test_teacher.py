@@ -36,6 +36,17 @@ class Brighter(RestorationModel):
         return x + 0.1
 
 
+def self_ensembled(model: RestorationModel, planes: Tensor) -> Tensor:
+    """Return the self-ensemble, every view made by transposing and flipping."""
+    total = torch.zeros_like(planes)
+    for transposed in (False, True):
+        for axes in ((), (2,), (3,), (2, 3)):
+            view = planes.transpose(2, 3) if transposed else planes
+            output = model(view.flip(axes)).flip(axes)
+            total += output.transpose(2, 3) if transposed else output
+    return total / 8
+
+
 @pytest.fixture
 def patches() -> tuple[Tensor, Tensor, Tensor]:
     """Return clean and degraded patches and their levels."""
@@ -48,10 +59,10 @@ def test_targets_lie_between_clean_and_taught_at_the_levels_asked(
     patches: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     clean, degraded, level = patches
-    targets = Teacher(Brighter(), 0.25, (1, 55)).targets(clean, degraded, level)
+    targets = Teacher(Brighter(), 0.25, (1, 55)).targets(clean, degraded, level, 0)
     torch.testing.assert_close(targets[1:3], 0.75 * clean[1:3] + 0.25 * (degraded[1:3] + 0.1))
     assert torch.equal(targets[[0, 3]], clean[[0, 3]])
-    nobody = Teacher(Brighter(), 1.0, (100, 255)).targets(clean, degraded, level)
+    nobody = Teacher(Brighter(), 1.0, (100, 255)).targets(clean, degraded, level, 0)
     assert torch.equal(nobody, clean)
 
 
@@ -66,11 +77,28 @@ def test_strong_noise_is_scaled_down_to_what_the_teacher_knows() -> None:
     sigma = torch.tensor([25, 50, 75])
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     degraded = clean + sigma[:, None, None, None] / 255 * noise
-    targets = Teacher(Listening(), 1.0, (1, 50), True).targets(clean, degraded, sigma)
+    targets = Teacher(Listening(), 1.0, (1, 50), True).targets(clean, degraded, sigma, 0)
     levels = 255 * heard[0].std((1, 2, 3))
     torch.testing.assert_close(levels, torch.tensor([25.0, 50.0, 50.0]), rtol=0.05, atol=0)
     brighter = torch.tensor([0.1, 0.1, 0.15])[:, None, None, None]
     torch.testing.assert_close(targets, degraded + brighter)
+
+
+def test_a_turned_teacher_gives_its_self_ensemble_over_eight_steps(
+    patches: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    class Sideways(Brighter):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + x.roll(1, 3) * torch.arange(3)
+
+    clean, degraded, _ = patches
+    level = torch.full((4,), 20)
+    teacher = Teacher(Sideways(), 1.0, (1, 55), turned=True)
+    steps = [teacher.targets(clean, degraded, level, step) for step in range(16)]
+    expected = self_ensembled(Sideways(), degraded)
+    torch.testing.assert_close(torch.stack(steps[:8]).mean(0), expected)
+    assert torch.equal(torch.stack(steps[:8]), torch.stack(steps[8:]))
+    assert not torch.equal(steps[0], steps[1])
 
 
 def test_with_l2_the_gradient_is_that_of_both_distances(
@@ -78,7 +106,7 @@ def test_with_l2_the_gradient_is_that_of_both_distances(
 ) -> None:
     clean, degraded, level = patches
     level = torch.full_like(level, 20)
-    targets = Teacher(Brighter(), 0.3, (1, 55)).targets(clean, degraded, level)
+    targets = Teacher(Brighter(), 0.3, (1, 55)).targets(clean, degraded, level, 0)
     output = torch.rand_like(clean, requires_grad=True)
 
     def gradient(target: Tensor) -> Tensor:

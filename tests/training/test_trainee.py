@@ -97,6 +97,10 @@ def test_a_run_starts_from_weights_of_any_task(tiny: TrainingConfig, tmp_path: P
     grown = first_model(wider)
     assert recursions_of(grown) == 3
     assert torch.allclose(grown.eval()(_PLANES), model.eval()(_PLANES), atol=1e-6)
+    longer = load_recipe("fast", "memnet", ["model.memory_blocks=4", "model.recursions=2"])
+    deep = first_model(replace(tiny, init=path, recipe=longer))
+    assert deep.config == MemNetConfig(memory_blocks=4, recursions=2, width=4)
+    assert torch.allclose(deep.eval()(_PLANES), model.eval()(_PLANES), atol=1e-5)
 
 
 def test_first_weights_of_another_network_are_refused(tiny: TrainingConfig, tmp_path: Path) -> None:
