@@ -78,8 +78,8 @@ class Recipe:
         qualities: JPEG quality factors where ``wide``.
         quantised: share of sr patches whose small picture is rounded to 8 bits, where ``wide``.
         clean: share of patches with no noise at all (denoise), where ``wide``.
-        drawn: share of patches of drawings, made for the run, instead of pictures; a teacher is not
-            asked about them.
+        drawn: share of patches of drawings, made for the run, instead of pictures; see
+            ``teacher_drawn``.
         loss: l2 (eq. 4 and 12 of MemNet), l1 or charbonnier.
         epsilon: error at which charbonnier turns from l2 to l1, of the range [0, 1].
         loss_sum: sum over the pixels of a patch, as in the papers, instead of their mean.
@@ -89,6 +89,8 @@ class Recipe:
         teacher_levels: smallest and largest level that the teacher is asked at; the clean patch
             alone is the target elsewhere, but stronger noise is scaled down to the largest level,
             with the contrast of the picture.
+        teacher_drawn: ask it about drawings too, so that its way with strong edges is learned, and not
+            their clean patches.
         teacher_turned: show it the patches of every step flipped and rotated another way, so that
             its self-ensemble is learned.
         clip: limit of the gradient; 0 switches clipping off.
@@ -139,6 +141,7 @@ class Recipe:
     alpha: float = 0.0
     teacher_share: float = 1.0
     teacher_levels: tuple[int, int] = (1, 255)
+    teacher_drawn: bool = False
     teacher_turned: bool = False
     clip: float = 0.2
     clip_kind: str = "norm"

@@ -78,7 +78,7 @@ class Session:
         if self.teacher is None:
             return clean, degraded
         level = torch.from_numpy(patches.level).to(clean.device)
-        if self.sampler.drawings:
+        if self.sampler.drawings and not self.config.recipe.teacher_drawn:
             # a teacher knows photographs; 0 is the level that it is never asked at
             drawn = torch.from_numpy(self.sampler.is_drawing(patches))
             level = level.masked_fill(drawn.to(clean.device), 0)

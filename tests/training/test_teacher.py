@@ -133,17 +133,22 @@ def test_a_network_that_is_its_own_teacher_has_nothing_to_learn(tiny: TrainingCo
     assert info.source == "memnet train, taught by last.safetensors"
 
 
-def test_a_teacher_is_not_asked_about_drawings(tiny: TrainingConfig) -> None:
+def test_a_teacher_is_asked_about_drawings_only_where_the_recipe_says_so(
+    tiny: TrainingConfig,
+) -> None:
     run(tiny)
     weights = tiny.out / "last.safetensors"
     alone = replace(with_recipe(tiny, "drawn=1.0"), init=weights, out=tiny.out / "alone")
-    taught = replace(alone, teacher=_teacher(tiny.out / "t.safetensors"), out=tiny.out / "taught")
+    teacher = _teacher(tiny.out / "t.safetensors")
+    taught = replace(alone, teacher=teacher, out=tiny.out / "taught")
+    asked = with_recipe(taught, "drawn=1.0", "teacher_drawn=true")
     losses = []
-    for config in (alone, taught):
+    for config in (alone, taught, replace(asked, out=tiny.out / "asked")):
         run(config)
         entries = read_metrics(RunFolder(config.out))
         losses.append([entry["loss"] for entry in entries if entry["kind"] == "train"])
     assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
 
 
 def _teacher(path: Path, task: str = "", images: tuple[str, ...] = ()) -> Path:
