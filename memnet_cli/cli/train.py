@@ -123,7 +123,7 @@ def train(
         data_dir=data_dir,
         offline=offline,
     )
-    from memnet_cli.training.recipe import load_recipe
+    from memnet_cli.training.recipe_files import load_recipe
     from memnet_cli.training.records import check_folder, stored_identity
     from memnet_cli.training.tensorboard import check_tensorboard
 

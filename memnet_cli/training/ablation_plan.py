@@ -11,7 +11,8 @@ from memnet_cli.errors import UsageError
 from memnet_cli.tasks import get_task
 from memnet_cli.training.ablation import Ablation, Variant
 from memnet_cli.training.config import Budget, Machine, TrainingConfig, identity
-from memnet_cli.training.recipe import Recipe, load_recipe
+from memnet_cli.training.recipe import Recipe
+from memnet_cli.training.recipe_files import load_recipe
 from memnet_cli.training.records import stored_identity
 
 _MOST_SEEDS = 100

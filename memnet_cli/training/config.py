@@ -12,7 +12,8 @@ from memnet_cli.errors import UsageError
 from memnet_cli.models import config_from_mapping
 from memnet_cli.models.configs import MemNetConfig, ModelConfig
 from memnet_cli.tasks import Task, get_task
-from memnet_cli.training.recipe import Recipe, recipe_from_mapping, recipe_to_mapping
+from memnet_cli.training.recipe import Recipe
+from memnet_cli.training.recipe_files import recipe_from_mapping, recipe_to_mapping
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 

@@ -1,28 +1,15 @@
 """Recipes: every choice of a training run that changes the weights, as one frozen record.
 
-A recipe is a TOML file of flat fields and a ``[model]`` table. No torch here.
+No torch here; see :mod:`memnet_cli.training.recipe_files` for reading and writing them.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
-from typing import Any
 
 from memnet_cli.errors import UsageError, did_you_mean
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-#: Recipes by name; "paper" stands for one file a model.
-BUILT_IN = ("fast", "growth", "continue", "paper")
 _CHOICES = {
     "optimizer": ("adamw", "adam", "sgd", "muon"),
     "schedule": ("cosine", "step", "constant"),
@@ -89,8 +76,8 @@ class Recipe:
         teacher_levels: smallest and largest level that the teacher is asked at; the clean patch
             alone is the target elsewhere, but stronger noise is scaled down to the largest level,
             with the contrast of the picture.
-        teacher_drawn: ask it about drawings too, so that its way with strong edges is learned, and not
-            their clean patches.
+        teacher_drawn: ask it about drawings too, so that its way with strong edges is learned
+            instead of their clean patches.
         teacher_turned: show it the patches of every step flipped and rotated another way, so that
             its self-ensemble is learned.
         clip: limit of the gradient; 0 switches clipping off.
@@ -196,118 +183,3 @@ def _sound_sizes(sizes: tuple[float, ...]) -> bool:
 def _check(name: str, value: object, sound: bool, expected: str) -> None:
     if not sound:
         raise UsageError(f"{name} is {value}: expected {expected}.")
-
-
-def load_recipe(
-    name: str, model: str, overrides: Iterable[str] = (), model_overrides: Iterable[str] = ()
-) -> Recipe:
-    """Return the recipe called ``name`` (or the file at that path) with ``key=value`` overrides.
-
-    ``model.key=value`` sets a field of the model's config.
-
-    Raises:
-        UsageError: for an unknown recipe, a file that is no TOML, or a bad or unknown field.
-    """
-    values = dict(_read(name, model))
-    settings = dict(_table(values.get("model", {})))
-    for text in (*overrides, *(f"model.{text}" for text in model_overrides)):
-        key, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not key:
-            raise UsageError(f"'{text}' sets nothing: expected NAME=VALUE, such as lr=2e-4.")
-        target, key = (settings, key[6:]) if key.startswith("model.") else (values, key)
-        target[key] = _parse(value)
-    return recipe_from_mapping({**values, "model": settings}, name)
-
-
-def _read(name: str, model: str) -> Mapping[str, object]:
-    if name in BUILT_IN:
-        stem = f"paper-{model}" if name == "paper" else name
-        file = resources.files("memnet_cli.training").joinpath("recipes", f"{stem}.toml")
-        if not file.is_file():
-            raise UsageError(f"There is no recipe of a paper for the model '{model}': give fast.")
-        return tomllib.loads(file.read_text("utf-8"))
-    path = Path(name)
-    if path.suffix != ".toml":
-        raise UsageError(
-            f"There is no recipe '{name}'; expected {', '.join(BUILT_IN)} or a .toml file."
-            + did_you_mean(name, BUILT_IN)
-        )
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"Cannot read the recipe {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The recipe {path} is no TOML: {error}.") from None
-
-
-def _table(value: object) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise UsageError(f"model is {value!r}: expected a [model] table.")
-    return value
-
-
-def _parse(text: str) -> object:
-    """Read one value as TOML; a bare word is a string and "2,3" a list."""
-    if "," in text and not text.startswith("["):
-        text = f"[{text}]"
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def recipe_from_mapping(values: Mapping[str, object], name: str = "own") -> Recipe:
-    """Return the recipe with these fields; the others keep their defaults.
-
-    Raises:
-        UsageError: for an unknown field, naming the nearest, or a value of the wrong type.
-    """
-    fields = {entry.name: entry for entry in dataclasses.fields(Recipe)}
-    stem = Path(name).stem
-    converted: dict[str, Any] = {"name": stem}
-    for key, value in values.items():
-        if key not in fields:
-            raise UsageError(
-                f"A recipe has no setting '{key}'.{did_you_mean(key, fields)} "
-                f"Known settings: {', '.join(fields)}."
-            )
-        converted[key] = _convert(key, value, str(fields[key].type))
-    return Recipe(**converted)
-
-
-def _convert(key: str, value: object, wanted: str) -> object:
-    """Bring a TOML value to the type of its field, with no guessing but int to float."""
-    if wanted.startswith("Mapping"):
-        return dict(_table(value))
-    if wanted.startswith("tuple"):
-        items = list(value) if isinstance(value, (list, tuple)) else [value]
-        kind = "float" if "float" in wanted else "int"
-        if "..." not in wanted and len(items) != 2:
-            raise UsageError(f"{key} is {value!r}: expected two numbers.")
-        return tuple(_scalar(key, item, kind) for item in items)
-    return _scalar(key, value, wanted)
-
-
-def _scalar(key: str, value: object, wanted: str) -> object:
-    if wanted == "float" and type(value) is int:
-        return float(value)
-    if type(value).__name__ != wanted:
-        words = {"str": "a word", "bool": "true or false", "int": "a whole number"}
-        raise UsageError(f"{key} is {value!r}: expected {words.get(wanted, 'a number')}.")
-    return value
-
-
-def recipe_to_mapping(recipe: Recipe) -> dict[str, object]:
-    """Return the fields of a recipe as JSON values."""
-    document: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    return document
-
-
-def to_toml(values: Mapping[str, object]) -> str:
-    """Write scalars, lists and one level of tables as TOML; JSON's scalars are TOML's."""
-    plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            lines += ["", f"[{key}]", *(f"{name} = {json.dumps(v)}" for name, v in value.items())]
-    return "\n".join(lines) + "\n"

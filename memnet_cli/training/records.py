@@ -14,7 +14,8 @@ from memnet_cli.errors import TrainingError, UsageError
 from memnet_cli.files import write_atomically
 from memnet_cli.training.config import TrainingConfig, identity
 from memnet_cli.training.events import Event, Measured, Progress
-from memnet_cli.training.recipe import Recipe, recipe_to_mapping, to_toml
+from memnet_cli.training.recipe import Recipe
+from memnet_cli.training.recipe_files import recipe_to_mapping, to_toml
 
 
 @dataclass(frozen=True)

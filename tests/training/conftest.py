@@ -21,7 +21,7 @@ from memnet_cli.training.config import Budget, Machine, TrainingConfig
 from memnet_cli.training.data import gather_data
 from memnet_cli.training.events import Say
 from memnet_cli.training.loop import TrainingResult, train
-from memnet_cli.training.recipe import load_recipe
+from memnet_cli.training.recipe_files import load_recipe
 from memnet_cli.training.state import Checkpoint, load_newest
 
 #: What makes a run tiny; as --set options too.

@@ -15,7 +15,7 @@ from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.data import gather_data
 from memnet_cli.training.distributed import World
 from memnet_cli.training.keeping import forecast_measuring
-from memnet_cli.training.recipe import load_recipe
+from memnet_cli.training.recipe_files import load_recipe
 from memnet_cli.training.records import RunFolder
 from memnet_cli.training.session import prepare_session
 from memnet_cli.training.stopping import StopRequest

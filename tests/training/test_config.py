@@ -17,7 +17,7 @@ from memnet_cli.training.config import (
     identity,
     parse_duration,
 )
-from memnet_cli.training.recipe import load_recipe
+from memnet_cli.training.recipe_files import load_recipe
 
 
 @pytest.mark.parametrize(

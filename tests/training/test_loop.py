@@ -26,7 +26,7 @@ from memnet_cli.training.clock import Clock
 from memnet_cli.training.config import Budget, TrainingConfig
 from memnet_cli.training.data import HELD_BACK, gather_data, hold_back
 from memnet_cli.training.events import Event, Measured, Note, Progress
-from memnet_cli.training.recipe import load_recipe
+from memnet_cli.training.recipe_files import load_recipe
 from tests.training.conftest import checkpoint_of, run, with_recipe
 
 

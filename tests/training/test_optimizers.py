@@ -15,7 +15,8 @@ from memnet_cli.training.optimizers import (
     orthogonalised,
     set_rates,
 )
-from memnet_cli.training.recipe import Recipe, load_recipe
+from memnet_cli.training.recipe import Recipe
+from memnet_cli.training.recipe_files import load_recipe
 
 _CONFIG = MemNetConfig(memory_blocks=2, recursions=1, width=4)
 

@@ -15,7 +15,7 @@ from memnet_cli.models import build_model
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.models.memnet import MemNet
 from memnet_cli.training.config import Budget, TrainingConfig
-from memnet_cli.training.recipe import load_recipe
+from memnet_cli.training.recipe_files import load_recipe
 from memnet_cli.training.refitting import refit_ensemble
 from tests.training.conftest import run, with_recipe
 

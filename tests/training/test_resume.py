@@ -18,7 +18,7 @@ from memnet_cli.errors import TrainingError, UsageError
 from memnet_cli.files import write_atomically
 from memnet_cli.training.config import Budget, Machine, TrainingConfig
 from memnet_cli.training.events import Event, Note, Progress, Saved
-from memnet_cli.training.recipe import load_recipe
+from memnet_cli.training.recipe_files import load_recipe
 from memnet_cli.training.state import checkpoints
 from tests.training.conftest import TINY, StartTraining, checkpoint_of, run, tiny_run, wait_until
 

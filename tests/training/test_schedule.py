@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from memnet_cli.training.recipe import Recipe, load_recipe
+from memnet_cli.training.recipe import Recipe
+from memnet_cli.training.recipe_files import load_recipe
 from memnet_cli.training.schedule import lr_factor, stage_at
 
 

@@ -16,7 +16,7 @@ from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.distributed import World
 from memnet_cli.training.growth import recursions_of
-from memnet_cli.training.recipe import load_recipe
+from memnet_cli.training.recipe_files import load_recipe
 from memnet_cli.training.trainee import Trainee, first_model, grow_if_due, new_trainee
 from tests.training.conftest import run, with_recipe
 
