@@ -63,9 +63,13 @@ def _mirrored(index: Tensor, length: Tensor) -> Tensor:
 
 
 def read_planes(
-    images: Sequence[DatasetImage], task: Task, levels: Sequence[int], sizes: Sequence[float]
+    images: Sequence[DatasetImage],
+    task: Task,
+    levels: Sequence[int],
+    sizes: Sequence[float] = (1.0,),
+    contrasts: Sequence[float] = (1.0,),
 ) -> list[Plane]:
-    """Read the plane that the task restores from every picture, at every size.
+    """Read the plane that the task restores from every picture, at every size and contrast.
 
     Grey for denoise and luma for sr and jpeg, as the benchmark makes them; for sr cut to a size
     that every scale divides.
@@ -79,8 +83,18 @@ def read_planes(
         pixels = read_uint8(image)
         plane = grey_uint8(pixels) if task.name == "denoise" else luma_uint8(pixels)
         for size in sizes:
-            planes.append(np.ascontiguousarray(crop_to_multiple(_resized(plane, size), multiple)))
+            resized = crop_to_multiple(_resized(plane, size), multiple)
+            planes += [np.ascontiguousarray(_contrasted(resized, gain)) for gain in contrasts]
     return planes
+
+
+def _contrasted(plane: Plane, gain: float) -> Plane:
+    """Return the plane with its distances to its mean that many times as large, clipped."""
+    if gain == 1.0:
+        return plane
+    mean = plane.mean()
+    rounded: Plane = np.clip(np.rint(mean + gain * (plane - mean)), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _resized(plane: Plane, size: float) -> Plane:

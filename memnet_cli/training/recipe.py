@@ -59,6 +59,8 @@ class Recipe:
             takes any.
         augment: flip and rotate.
         sizes: sizes of the copies of every picture, 1 for its own.
+        contrasts: of the copies of every picture at every size, 1 for its own; clipped to black and
+            white.
         levels: exactly these levels; empty leaves it to ``wide``.
         wide: train beyond the papers' levels: see ``sigmas``, ``qualities``, ``quantised``.
         sigmas: smallest and largest noise level, drawn evenly, where ``wide``.
@@ -115,6 +117,7 @@ class Recipe:
     hardest_of: int = 1
     augment: bool = True
     sizes: tuple[float, ...] = (1.0,)
+    contrasts: tuple[float, ...] = (1.0,)
     levels: tuple[int, ...] = ()
     wide: bool = True
     sigmas: tuple[int, int] = (5, 75)
@@ -171,6 +174,8 @@ class Recipe:
         fits = len(self.grow_to) == len(self.grow_at) and list(self.grow_to) == sorted(self.grow_to)
         _check("grow_to", list(self.grow_to), fits, "rising recursions, one for each of grow_at")
         _check("sizes", list(self.sizes), _sound_sizes(self.sizes), "sizes over 0 and up to 1")
+        sound = bool(self.contrasts) and all(0 < gain <= 10 for gain in self.contrasts)
+        _check("contrasts", list(self.contrasts), sound, "contrasts over 0 and up to 10")
         for name in ("sigmas", "teacher_levels"):
             low, high = getattr(self, name)
             _check(name, [low, high], 0 < low <= high <= 255, "two levels from 1 to 255")

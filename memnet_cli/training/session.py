@@ -118,7 +118,7 @@ def prepare_session(
     levels = config.levels()
     planes = [
         plane
-        for plane in read_planes(data.images, task, levels, recipe.sizes)
+        for plane in read_planes(data.images, task, levels, recipe.sizes, recipe.contrasts)
         if min(plane.shape) >= recipe.patch
     ]
     drawn = drawings(_DRAWINGS, recipe.patch, config.seed) if recipe.drawn else []

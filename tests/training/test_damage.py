@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from memnet_cli.evaluation.protocols import prepare
 from memnet_cli.imaging.degradations import downscale
@@ -123,3 +123,12 @@ def test_planes_are_those_that_the_benchmark_measures(pictures: Path) -> None:
         assert np.array_equal(plane, measured[: plane.shape[0], : plane.shape[1]])
     sizes = [p.shape for p in read_planes([image], get_task("denoise"), (), (1.0, 0.5))]
     assert sizes == [(60, 72), (30, 36)]
+
+
+def test_contrast_is_pillows(pictures: Path) -> None:
+    image = DatasetImage("0.png", pictures / "0.png", None)
+    own, more = read_planes([image], get_task("denoise"), (), (1.0,), (1.0, 2.0))
+    expected = np.asarray(ImageEnhance.Contrast(Image.fromarray(own)).enhance(2.0), np.int64)
+    assert np.abs(expected - more).max() <= 1  # Pillow rounds the mean
+    assert more.min() == 0 or more.max() == 255
+    assert np.std(more) > np.std(own)

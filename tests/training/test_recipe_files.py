@@ -98,6 +98,7 @@ def test_overrides_reach_fields_lists_and_the_model() -> None:
         ("hardest_of=0", "hardest_of is 0: expected 1 or more"),
         ("drawn=1.5", "drawn is 1.5: expected 0 to 1"),
         ("sizes=2.0", "sizes is .*: expected sizes over 0 and up to 1"),
+        ("contrasts=1.0,0.0", "contrasts is .*: expected contrasts over 0 and up to 10"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(override: str, message: str) -> None:
