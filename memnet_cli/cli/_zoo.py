@@ -46,11 +46,12 @@ def show_weights(entries: Sequence[WeightsEntry], *, json: bool) -> None:
 
 
 def _weights_table(entries: Sequence[WeightsEntry]) -> Table:
-    made = _table("weights", "task", "MB", "where", "licence", "trained on")
+    made = _table("weights", "task", "default", "MB", "where", "licence", "trained on")
     for entry in entries:
         made.add_row(
             entry.name,
             entry.task or "all",
+            "yes" if entry.default else "no",
             f"{entry.bytes / 1e6:.1f}",
             entry.state,
             entry.licence,

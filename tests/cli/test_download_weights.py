@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memnet_cli.stores.downloads import file_sha256
-from memnet_cli.stores.weights import get_weights
+from memnet_cli.stores.weights import find_weights, get_weights
 from tests.cli.conftest import Memnet
 from tests.stores import conftest as stores
 from tests.stores.conftest import Site
@@ -153,3 +153,17 @@ def test_models_lists_networks_and_weights(memnet: Memnet) -> None:
     text = memnet("models").out
     assert "MemNet" in text
     assert "memnet-m6r6-jpeg" in text
+
+
+def test_models_says_which_weights_are_taken_by_default(memnet: Memnet) -> None:
+    listed = {
+        words[0]: words[2]
+        for words in map(str.split, memnet("models").out.splitlines())
+        if len(words) > 3 and words[2] in {"yes", "no"}
+    }
+    for task in ("sr", "denoise", "jpeg"):
+        taken = find_weights(None, model="memnet", task=task).stem
+        assert listed[taken] == "yes"
+        others = [name for name in listed if name.endswith(f"-{task}") and name != taken]
+        assert [listed[name] for name in others] == ["no"] * len(others)
+    assert set(listed.values()) == {"yes", "no"}
