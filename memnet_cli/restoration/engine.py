@@ -19,6 +19,7 @@ from memnet_cli.restoration import memory
 from memnet_cli.restoration.devices import Runtime
 from memnet_cli.restoration.fast import FastModel
 from memnet_cli.restoration.tiling import Tile, plan_tiles
+from memnet_cli.restoration.views import VIEWS, turned, turned_back
 
 Plane = NDArray[np.float32]
 
@@ -208,14 +209,9 @@ def _self_ensemble(
     Timofte et al., CVPR 2016, section 3.5; the "multi-view testing" of the RED-Net paper.
     """
     total = torch.zeros_like(batch)
-    for quarter in range(4):
-        for flipped in (False, True):
-            turned = torch.rot90(batch, quarter, (2, 3))
-            view = turned.flip(3) if flipped else turned
-            output = model(view.contiguous()).float()
-            output = output.flip(3) if flipped else output
-            total += torch.rot90(output, -quarter, (2, 3))
-    return total / 8
+    for view in range(VIEWS):
+        total += turned_back(model(turned(batch, view)).float(), view)
+    return total / VIEWS
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from memnet_cli.errors import UsageError, did_you_mean
 from memnet_cli.models import get_model
 from memnet_cli.tasks import get_task
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from memnet_cli.training.named_toml import own_toml, packaged_toml
 
 #: Ablations by name, in the order of the papers.
 BUILT_IN = (
@@ -155,29 +149,13 @@ def load_ablation(name: str) -> Ablation:
         UsageError: for an unknown name, a file that is no TOML, an unknown or missing key (naming
             the nearest), or a value of the wrong type.
     """
-    document, where = _read(name)
+    document = packaged_toml(f"ablations/{name}.toml") if name in BUILT_IN else None
+    if document is None:
+        document = own_toml(name, "ablation", BUILT_IN)
     try:
         return _ablation(document, Path(name).stem if name not in BUILT_IN else name)
     except UsageError as error:
-        raise UsageError(f"{where}: {error}") from None
-
-
-def _read(name: str) -> tuple[Mapping[str, object], str]:
-    if name in BUILT_IN:
-        file = resources.files("memnet_cli.training").joinpath("ablations", f"{name}.toml")
-        return tomllib.loads(file.read_text("utf-8")), f"The ablation {name}"
-    path = Path(name)
-    if path.suffix != ".toml":
-        raise UsageError(
-            f"There is no ablation '{name}'; expected {', '.join(BUILT_IN)} or a .toml file."
-            + did_you_mean(name, BUILT_IN)
-        )
-    try:
-        return tomllib.loads(path.read_text("utf-8")), f"The ablation {path}"
-    except OSError as error:
-        raise UsageError(f"Cannot read the ablation {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The ablation {path} is no TOML: {error}.") from None
+        raise UsageError(f"The ablation {name}: {error}") from None
 
 
 def _ablation(document: Mapping[str, object], name: str) -> Ablation:

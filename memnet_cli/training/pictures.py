@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
 from torch import Tensor
 
 from memnet_cli.evaluation.benchmark import read_uint8
@@ -90,11 +91,8 @@ def read_planes(
 
 def _contrasted(plane: Plane, gain: float) -> Plane:
     """Return the plane with its distances to its mean that many times as large, clipped."""
-    if gain == 1.0:
-        return plane
-    mean = plane.mean()
-    rounded: Plane = np.clip(np.rint(mean + gain * (plane - mean)), 0, 255).astype(np.uint8)
-    return rounded
+    changed: Plane = np.asarray(ImageEnhance.Contrast(Image.fromarray(plane)).enhance(gain))
+    return changed
 
 
 def _resized(plane: Plane, size: float) -> Plane:

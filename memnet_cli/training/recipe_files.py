@@ -9,11 +9,11 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from memnet_cli.errors import UsageError, did_you_mean
+from memnet_cli.training.named_toml import own_toml, packaged_toml
 from memnet_cli.training.recipe import Recipe
 
 if sys.version_info >= (3, 11):
@@ -47,24 +47,13 @@ def load_recipe(
 
 
 def _read(name: str, model: str) -> Mapping[str, object]:
-    if name in BUILT_IN:
-        stem = f"paper-{model}" if name == "paper" else name
-        file = resources.files("memnet_cli.training").joinpath("recipes", f"{stem}.toml")
-        if not file.is_file():
-            raise UsageError(f"There is no recipe of a paper for the model '{model}': give fast.")
-        return tomllib.loads(file.read_text("utf-8"))
-    path = Path(name)
-    if path.suffix != ".toml":
-        raise UsageError(
-            f"There is no recipe '{name}'; expected {', '.join(BUILT_IN)} or a .toml file."
-            + did_you_mean(name, BUILT_IN)
-        )
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"Cannot read the recipe {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The recipe {path} is no TOML: {error}.") from None
+    if name not in BUILT_IN:
+        return own_toml(name, "recipe", BUILT_IN)
+    stem = f"paper-{model}" if name == "paper" else name
+    document = packaged_toml(f"recipes/{stem}.toml")
+    if document is None:
+        raise UsageError(f"There is no recipe of a paper for the model '{model}': give fast.")
+    return document
 
 
 def _table(value: object) -> Mapping[str, object]:

@@ -11,6 +11,7 @@ from memnet_cli.checkpoints import load_weights
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.gradients import can_train_faster, train_faster
 from memnet_cli.restoration.devices import Runtime
+from memnet_cli.restoration.views import VIEWS, turned, turned_back
 from memnet_cli.training.config import TrainingConfig
 
 
@@ -59,23 +60,12 @@ class Teacher:
         targets = clean.clone()
         if asked.any():
             contrast = (high / level[asked]).clamp(max=1.0)[:, None, None, None].float()
-            turn = step % 8 if self.turned else 0
-            view = turned(_with_contrast(degraded[asked], contrast), turn)
-            taught = turned_back(self.model(view.contiguous()).float(), turn)
+            view = step % VIEWS if self.turned else 0
+            shown = turned(_with_contrast(degraded[asked], contrast), view)
+            taught = turned_back(self.model(shown).float(), view)
             taught = _with_contrast(taught, 1.0 / contrast)
             targets[asked] = torch.lerp(clean[asked], taught, self.share)
         return targets
-
-
-def turned(planes: Tensor, turn: int) -> Tensor:
-    """Return one of the 8 flips and rotations of (N, C, H, W): quarter turns, from 4 on flipped."""
-    quarters = torch.rot90(planes, turn % 4, (2, 3))
-    return quarters.flip(3) if turn >= 4 else quarters
-
-
-def turned_back(planes: Tensor, turn: int) -> Tensor:
-    """Return what :func:`turned` was given."""
-    return torch.rot90(planes.flip(3) if turn >= 4 else planes, -(turn % 4), (2, 3))
 
 
 def _with_contrast(planes: Tensor, factor: Tensor) -> Tensor:
