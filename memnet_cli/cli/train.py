@@ -57,9 +57,12 @@ def train(
         str | None,
         typer.Option("--init", help="Weights to start from, by name or file; of any task."),
     ] = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option("--teacher", help="Weights whose outputs are the targets, by name or file."),
+    teachers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--teacher",
+            help="Weights whose outputs are the targets, by name or file; of several, the mean.",
+        ),
     ] = None,
     validation: Annotated[
         str | None,
@@ -151,7 +154,7 @@ def train(
             validation_limit=validation_limit,
             validation_share=validation_share,
             init=None if init is None else _weights_file(init, task),
-            teacher=None if teacher is None else _weights_file(teacher, task),
+            teachers=tuple(_weights_file(teacher, task) for teacher in teachers or ()),
             seed=seed,
             machine=machine,
             resume=resume,

@@ -120,7 +120,7 @@ class TrainingConfig:
         validation_limit: only so many of its pictures.
         validation_share: of the time, spent on measuring on the way; 0 measures at the end only.
         init: weights to start from, of any task.
-        teacher: weights of a network whose outputs are the targets, as far as the recipe says.
+        teachers: weights of networks whose mean output is the target, as far as the recipe says.
         seed: of the weights, the order of the patches and their damage.
         machine: how it is computed.
         resume: go on with the run in ``out``.
@@ -136,7 +136,7 @@ class TrainingConfig:
     validation_limit: int | None = None
     validation_share: float = 0.05
     init: Path | None = None
-    teacher: Path | None = None
+    teachers: tuple[Path, ...] = ()
     seed: int = 0
     machine: Machine = field(default_factory=Machine)
     resume: bool = False
@@ -201,7 +201,7 @@ def identity(config: TrainingConfig) -> dict[str, object]:
         "validation": config.validation,
         "validation_limit": config.validation_limit,
         "init": None if config.init is None else str(config.init),
-        "teacher": None if config.teacher is None else str(config.teacher),
+        "teacher": _one_or_all([str(path) for path in config.teachers]),
     }
     return {
         "task": config.task,
@@ -213,6 +213,11 @@ def identity(config: TrainingConfig) -> dict[str, object]:
         "budget": budget,
         "recipe": recipe_to_mapping(config.recipe),
     }
+
+
+def _one_or_all(paths: list[str]) -> str | list[str] | None:
+    """Return how paths are stored: one alone as runs have it from before there could be more."""
+    return paths if len(paths) > 1 else next(iter(paths), None)
 
 
 def config_from_identity(
@@ -228,14 +233,14 @@ def config_from_identity(
         assert isinstance(recipe, Mapping) and isinstance(budget, Mapping)
         rest = {key: value for key, value in values.items() if key not in {"recipe", "budget"}}
         data = rest.pop("data")
-        init, teacher = rest.pop("init", None), rest.pop("teacher", None)
-        assert isinstance(data, list)
+        init, teachers = rest.pop("init", None), rest.pop("teacher", None) or []
+        assert isinstance(data, list) and isinstance(teachers, str | list)
         return TrainingConfig(
             recipe=recipe_from_mapping(recipe),
             budget=Budget(**budget),
             data=tuple(str(name) for name in data),
             init=None if init is None else Path(str(init)),
-            teacher=None if teacher is None else Path(str(teacher)),
+            teachers=tuple(map(Path, [teachers] if isinstance(teachers, str) else teachers)),
             out=out,
             machine=machine,
             resume=True,

@@ -64,18 +64,18 @@ class TrainingData:
         validation: to measure on.
         origin: what the weights will say about themselves; steps and pixels are those of the
             weights that the run starts from.
-        teacher: sha256 of the teacher's weights; empty without one.
+        teachers: sha256 of the weights of all teachers, one after the other.
     """
 
     images: Images
     validation: Validation
     origin: WeightsInfo
-    teacher: str = ""
+    teachers: str = ""
 
     def fingerprint(self) -> str:
-        """Return a digest of the teacher and of all training pictures, in their order."""
+        """Return a digest of the teachers and of all training pictures, in their order."""
         hashes = "".join(content_hash(image) for image in self.images)
-        return hashlib.sha256((hashes + self.teacher).encode()).hexdigest()
+        return hashlib.sha256((hashes + self.teachers).encode()).hexdigest()
 
 
 def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> TrainingData:
@@ -87,8 +87,8 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
         WeightsError: for first weights or a teacher that cannot be read.
     """
     first = None if config.init is None else read_info(config.init)
-    teacher = None if config.teacher is None else _teacher_info(config.teacher, config.task)
-    before = tuple(info for info in (first, teacher) if info is not None)
+    teachers = tuple(_teacher_info(path, config.task) for path in config.teachers)
+    before = teachers if first is None else (first, *teachers)
     found = {name: _find(name, config, progress) for name in config.data}
     images = tuple({image.path: image for part in found.values() for image in part}.values())
     if not images:
@@ -108,7 +108,7 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
         _refuse_seen(origin, measured, name)
     levels = config.measured_levels()
     validation = Validation(name, measured[: config.validation_limit], task_of(config), levels)
-    digest = "" if config.teacher is None else file_sha256(config.teacher)
+    digest = "".join(map(file_sha256, config.teachers))
     return TrainingData(images, validation, origin, digest)
 
 
@@ -136,7 +136,7 @@ def hold_back(images: Images, before: Sequence[WeightsInfo]) -> tuple[Images, Im
     """Split pictures into those to train on and a few, evenly spread, to measure on.
 
     Up to 4 and at most a tenth of them, but one as soon as there are two; none that the first
-    weights or the teacher were trained on.
+    weights or the teachers were trained on.
     """
     seen = {name for info in before for name in seen_images(info, images)}
     able = [index for index, image in enumerate(images) if image.name not in seen]
@@ -178,5 +178,10 @@ def _origin(
         recipe=recipe_text(config),
         patch=config.recipe.patch,
         licence="MIT",
-        source="memnet train" + (f", taught by {config.teacher.name}" if config.teacher else ""),
+        source=_source(config.teachers),
     )
+
+
+def _source(teachers: Sequence[Path]) -> str:
+    taught = " and ".join(path.name for path in teachers)
+    return "memnet train" + (f", taught by {taught}" if taught else "")

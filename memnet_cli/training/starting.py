@@ -24,7 +24,7 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
         found: the newest sound checkpoint and the damaged ones after it; None without any.
 
     Raises:
-        UsageError: for other training pictures or another teacher than the run began with, or
+        UsageError: for other training pictures or other teachers than the run began with, or
             first weights of another network than the recipe asks for.
         WeightsError: for first weights that are no sound weights file.
         TrainingError: if the processes found different checkpoints.
@@ -44,7 +44,7 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
             path.rename(path.with_suffix(".damaged"))
     if checkpoint.data != session.data.fingerprint():
         raise UsageError(
-            f"The training pictures or the teacher are not those that the run in {config.out} "
+            f"The training pictures or the teachers are not those that the run in {config.out} "
             "began with: put them back, or start a new run with --init "
             f"{config.out}/last.safetensors."
         )

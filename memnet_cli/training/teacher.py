@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,24 +18,25 @@ from memnet_cli.training.config import TrainingConfig
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network whose outputs another one is trained towards (Hinton et al., 2015).
+    """Networks whose mean output another one is trained towards (Hinton et al., 2015).
 
     With the l2 loss, the clean patch as target makes most of the gradient noise: what no network
     can know of it. The teacher's output has none of that, so that far fewer patches tell what is
     to be learned, up to what the teacher knows.
 
     Attributes:
-        model: on the device, in evaluation.
-        share: weight of its output in the target, 0 to 1.
+        models: on the device, in evaluation; what is taught is the mean of their outputs, whose
+            errors are in part their own.
+        share: weight of the mean output in the target, 0 to 1.
         levels: smallest and largest level that it is asked at, from 1.
         scales_noise: whether levels are of noise: stronger noise is then scaled down to the
             largest level, with the contrast of the picture, and the output scaled up again.
-        turned: whether it sees the patches of every step flipped and rotated another way. With l2
-            the student then learns the mean of the eight, its teacher's self-ensemble (Timofte et
+        turned: whether they see the patches of every step flipped and rotated another way. With l2
+            the student then learns the mean of the eight, its teachers' self-ensemble (Timofte et
             al., CVPR 2016, section 3.5), at the price of one.
     """
 
-    model: RestorationModel
+    models: tuple[RestorationModel, ...]
     share: float
     levels: tuple[int, int]
     scales_noise: bool = False
@@ -62,7 +64,8 @@ class Teacher:
             contrast = (high / level[asked]).clamp(max=1.0)[:, None, None, None].float()
             view = step % VIEWS if self.turned else 0
             shown = turned(_with_contrast(degraded[asked], contrast), view)
-            taught = turned_back(self.model(shown).float(), view)
+            outputs = torch.stack([model(shown).float() for model in self.models])
+            taught = turned_back(outputs.mean(0), view)
             taught = _with_contrast(taught, 1.0 / contrast)
             targets[asked] = torch.lerp(clean[asked], taught, self.share)
         return targets
@@ -74,25 +77,30 @@ def _with_contrast(planes: Tensor, factor: Tensor) -> Tensor:
 
 
 def load_teacher(config: TrainingConfig, runtime: Runtime) -> Teacher | None:
-    """Return the teacher of a run on its device, or None where it has none.
+    """Return the teachers of a run on its device, or None where it has none.
 
     Raises:
         WeightsError: for a file that is no sound weights file.
     """
-    if config.teacher is None:
+    if not config.teachers:
         return None
-    model, _ = load_weights(config.teacher)
+    recipe = config.recipe
+    return Teacher(
+        tuple(_placed(path, runtime) for path in config.teachers),
+        recipe.teacher_share,
+        recipe.teacher_levels,
+        scales_noise=config.task == "denoise",
+        turned=recipe.teacher_turned,
+    )
+
+
+def _placed(path: Path, runtime: Runtime) -> RestorationModel:
+    """Return the network of a weights file on the device, as it is fastest there."""
+    model, _ = load_weights(path)
     model.requires_grad_(False)
     faster = can_train_faster(runtime.device, runtime.dtype)
     layout = torch.contiguous_format if faster else torch.channels_last
     model.to(runtime.device, memory_format=layout)  # type: ignore[call-overload]
     if faster:
         train_faster(model)
-    recipe = config.recipe
-    return Teacher(
-        model,
-        recipe.teacher_share,
-        recipe.teacher_levels,
-        scales_noise=config.task == "denoise",
-        turned=recipe.teacher_turned,
-    )
+    return model

@@ -75,12 +75,16 @@ def test_what_does_not_go_together_is_refused(tiny: TrainingConfig) -> None:
 
 
 def test_a_run_is_known_by_all_that_decides_its_weights(tiny: TrainingConfig) -> None:
-    config = replace(tiny, init=Path("a.safetensors"), teacher=Path("b.safetensors"))
+    config = replace(tiny, init=Path("a.safetensors"), teachers=(Path("b.safetensors"),))
     config = replace(config, validation="Set5", validation_limit=2)
     stored = json.loads(json.dumps(identity(config)))
     again = config_from_identity(stored, config.out, config.machine)
     assert again == replace(config, resume=True)
     assert identity(replace(config, machine=Machine("cpu", keep=7))) == identity(config)
     assert identity(replace(config, seed=1)) != identity(config)
+    for teachers in ((), (Path("b.safetensors"), Path("c.safetensors"))):
+        taught = replace(config, teachers=teachers)
+        stored = json.loads(json.dumps(identity(taught)))
+        assert config_from_identity(stored, config.out, config.machine).teachers == teachers
     with pytest.raises(UsageError, match="holds no run that can be resumed"):
         config_from_identity({"task": "sr"}, config.out, config.machine)

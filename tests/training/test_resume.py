@@ -135,7 +135,7 @@ def test_other_pictures_cannot_take_over_a_run(tiny: TrainingConfig, tmp_path: P
     config = replace(tiny, data=(str(folder),))
     run(config)
     shutil.copy(folder / "0.png", folder / "9.png")
-    with pytest.raises(UsageError, match=r"or the teacher are not those that the run in .* began"):
+    with pytest.raises(UsageError, match=r"or the teachers are not those that the run in .* began"):
         run(_resumed(config))
 
 

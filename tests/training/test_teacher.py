@@ -59,11 +59,24 @@ def test_targets_lie_between_clean_and_taught_at_the_levels_asked(
     patches: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     clean, degraded, level = patches
-    targets = Teacher(Brighter(), 0.25, (1, 55)).targets(clean, degraded, level, 0)
+    targets = Teacher((Brighter(),), 0.25, (1, 55)).targets(clean, degraded, level, 0)
     torch.testing.assert_close(targets[1:3], 0.75 * clean[1:3] + 0.25 * (degraded[1:3] + 0.1))
     assert torch.equal(targets[[0, 3]], clean[[0, 3]])
-    nobody = Teacher(Brighter(), 1.0, (100, 255)).targets(clean, degraded, level, 0)
+    nobody = Teacher((Brighter(),), 1.0, (100, 255)).targets(clean, degraded, level, 0)
     assert torch.equal(nobody, clean)
+
+
+def test_several_teachers_give_the_mean_of_their_outputs(
+    patches: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    class Darker(Brighter):
+        def forward(self, x: Tensor) -> Tensor:
+            return 0.5 * x
+
+    clean, degraded, _ = patches
+    models = (Brighter(), Darker(), Darker())
+    targets = Teacher(models, 1.0, (1, 55)).targets(clean, degraded, torch.full((4,), 20), 0)
+    torch.testing.assert_close(targets, (2.0 * degraded + 0.1) / 3.0)
 
 
 def test_strong_noise_is_scaled_down_to_what_the_teacher_knows() -> None:
@@ -77,7 +90,7 @@ def test_strong_noise_is_scaled_down_to_what_the_teacher_knows() -> None:
     sigma = torch.tensor([25, 50, 75])
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     degraded = clean + sigma[:, None, None, None] / 255 * noise
-    targets = Teacher(Listening(), 1.0, (1, 50), True).targets(clean, degraded, sigma, 0)
+    targets = Teacher((Listening(),), 1.0, (1, 50), True).targets(clean, degraded, sigma, 0)
     levels = 255 * heard[0].std((1, 2, 3))
     torch.testing.assert_close(levels, torch.tensor([25.0, 50.0, 50.0]), rtol=0.05, atol=0)
     brighter = torch.tensor([0.1, 0.1, 0.15])[:, None, None, None]
@@ -93,7 +106,7 @@ def test_a_turned_teacher_gives_its_self_ensemble_over_eight_steps(
 
     clean, degraded, _ = patches
     level = torch.full((4,), 20)
-    teacher = Teacher(Sideways(), 1.0, (1, 55), turned=True)
+    teacher = Teacher((Sideways(),), 1.0, (1, 55), turned=True)
     steps = [teacher.targets(clean, degraded, level, step) for step in range(16)]
     expected = self_ensembled(Sideways(), degraded)
     torch.testing.assert_close(torch.stack(steps[:8]).mean(0), expected)
@@ -106,7 +119,7 @@ def test_with_l2_the_gradient_is_that_of_both_distances(
 ) -> None:
     clean, degraded, level = patches
     level = torch.full_like(level, 20)
-    targets = Teacher(Brighter(), 0.3, (1, 55)).targets(clean, degraded, level, 0)
+    targets = Teacher((Brighter(),), 0.3, (1, 55)).targets(clean, degraded, level, 0)
     output = torch.rand_like(clean, requires_grad=True)
 
     def gradient(target: Tensor) -> Tensor:
@@ -122,7 +135,7 @@ def test_a_network_that_is_its_own_teacher_has_nothing_to_learn(tiny: TrainingCo
     # sgd: AdamW would make full steps of the rounding that is left of the gradient
     settings = ("freeze_statistics=true", "alpha=1.0", "loss=l2", "quantised=0", "optimizer=sgd")
     alone = replace(with_recipe(tiny, *settings), init=weights, out=tiny.out / "alone")
-    taught = replace(alone, teacher=weights, out=tiny.out / "taught")
+    taught = replace(alone, teachers=(weights,), out=tiny.out / "taught")
     losses = []
     for config in (alone, taught):
         run(config)
@@ -140,7 +153,7 @@ def test_a_teacher_is_asked_about_drawings_only_where_the_recipe_says_so(
     weights = tiny.out / "last.safetensors"
     alone = replace(with_recipe(tiny, "drawn=1.0"), init=weights, out=tiny.out / "alone")
     teacher = _teacher(tiny.out / "t.safetensors")
-    taught = replace(alone, teacher=teacher, out=tiny.out / "taught")
+    taught = replace(alone, teachers=(teacher,), out=tiny.out / "taught")
     asked = with_recipe(taught, "drawn=1.0", "teacher_drawn=true")
     losses = []
     for config in (alone, taught, replace(asked, out=tiny.out / "asked")):
@@ -167,26 +180,44 @@ def test_what_the_teacher_saw_counts_as_seen(tiny: TrainingConfig, tmp_path: Pat
     config = replace(tiny, validation=str(folder))
     assert seen not in gather_data(config).origin.training_images
     with pytest.raises(UsageError, match=r"1 of the 1 pictures of .* are trained on \(a.png\)"):
-        gather_data(replace(config, teacher=teacher))
-    assert seen in gather_data(replace(tiny, teacher=teacher)).origin.training_images
+        gather_data(replace(config, teachers=(teacher,)))
+    assert seen in gather_data(replace(tiny, teachers=(teacher,))).origin.training_images
 
 
 def test_a_teacher_of_another_task_is_refused(tiny: TrainingConfig, tmp_path: Path) -> None:
     teacher = _teacher(tmp_path / "teacher.safetensors", task="jpeg")
     with pytest.raises(UsageError, match=r"teacher.safetensors is trained for jpeg, not for sr"):
-        gather_data(replace(tiny, teacher=teacher))
+        gather_data(replace(tiny, teachers=(teacher,)))
 
 
 def test_a_run_goes_on_with_the_same_teacher_only(tiny: TrainingConfig, tmp_path: Path) -> None:
     teacher = _teacher(tmp_path / "teacher.safetensors")
-    config = replace(tiny, teacher=teacher)
+    config = replace(tiny, teachers=(teacher,))
     run(config)
     assert run(replace(config, resume=True)).finished
     _teacher(teacher)  # other random weights
-    with pytest.raises(UsageError, match=r"pictures or the teacher are not those that the run in"):
+    with pytest.raises(UsageError, match=r"pictures or the teachers are not those that the run in"):
         run(replace(config, resume=True))
     with pytest.raises(UsageError, match=r"other settings \(teacher .* -> None\)"):
         run(replace(tiny, resume=True))
+
+
+def test_a_run_with_two_teachers_goes_on_with_both_and_names_both(
+    tiny: TrainingConfig, tmp_path: Path
+) -> None:
+    seen = ("0" * 16, "1" * 16)
+    pair = tuple(_teacher(tmp_path / f"{one[0]}.safetensors", images=(one,)) for one in seen)
+    config = replace(tiny, teachers=pair)
+    run(config)
+    assert run(replace(config, resume=True)).finished
+    info = load_weights(config.out / "last.safetensors")[1]
+    assert set(seen) <= set(info.training_images)
+    assert info.source == "memnet train, taught by 0.safetensors and 1.safetensors"
+    _teacher(pair[1])  # other random weights
+    with pytest.raises(UsageError, match="pictures or the teachers are not those"):
+        run(replace(config, resume=True))
+    with pytest.raises(UsageError, match=r"other settings \(teacher .* -> .*0.safetensors\)"):
+        run(replace(tiny, teachers=pair[:1], resume=True))
 
 
 def test_a_run_from_before_there_were_teachers_goes_on(tiny: TrainingConfig) -> None:
