@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from memnet_cli.errors import DeviceError
 
@@ -91,3 +92,10 @@ def agree(world: World, *values: float) -> tuple[float, ...]:
 def wait_for_all(world: World) -> None:
     """Return once every process has come here."""
     agree(world, 0.0)
+
+
+def take_over(world: World, tensors: Iterable[Tensor]) -> None:
+    """Give every process the leading process's values, in place."""
+    if world.size > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)

@@ -47,6 +47,7 @@ from memnet_cli.training.stopping import stop_requests
 from memnet_cli.training.tensorboard import with_board
 from memnet_cli.training.throughput import Meter
 from memnet_cli.training.trainee import Trainee, grow_if_due
+from memnet_cli.training.whitening import look_at_inputs
 
 _REPORT_SECONDS = 10.0
 #: On a device that works on its own, making patches is timed in every so many steps only, since
@@ -236,6 +237,9 @@ def _step(session: Session, trainee: Trainee, meter: Meter) -> None:
         if timed:
             wait_for_device(session.runtime.device)
         data_seconds += time.perf_counter() - began
+        if part == 0:
+            with session.mixed_precision():
+                look_at_inputs(trainee.optimizers, trainee.model, degraded, trainee.step, world)
         with _no_exchange(trainee, part < recipe.accumulate - 1):
             loss = _loss(session, trainee, targets, degraded) / recipe.accumulate
             torch.autograd.backward(loss)

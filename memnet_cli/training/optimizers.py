@@ -1,82 +1,17 @@
-"""The recipes' optimizers, gradient clipping, and Muon in a precision that suits the device."""
+"""The recipes' optimizers, their rates, and gradient clipping."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
+from memnet_cli.training.muon import Muon
 from memnet_cli.training.recipe import Recipe
-
-#: Quintic Newton-Schulz iteration of Jordan et al. (2024), as in torch.optim.Muon.
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-_ITERATIONS = 5
-
-
-class Muon(Optimizer):
-    """Momentum whose update is made orthogonal, for convolutions as (out, in k k) matrices.
-
-    K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024). The same
-    arithmetic as ``torch.optim.Muon`` with Nesterov momentum; that one computes in bfloat16,
-    which takes seconds a step on a CPU without units for it, and one matrix at a time.
-    """
-
-    def __init__(
-        self,
-        weights: Iterable[nn.Parameter],
-        lr: float,
-        momentum: float,
-        weight_decay: float,
-        dtype: torch.dtype,
-    ) -> None:
-        super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self.dtype = dtype
-
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update every weight that has a gradient."""
-        for group in self.param_groups:
-            moved = [weight for weight in group["params"] if weight.grad is not None]
-            moved.sort(key=lambda weight: weight.shape)
-            for _, same in groupby(moved, key=lambda weight: weight.shape):
-                self._step_together(list(same), group)
-
-    @torch.no_grad()
-    def _step_together(self, weights: list[nn.Parameter], group: Mapping[str, Any]) -> None:
-        """Update weights of one shape with one batch of matrix products."""
-        directions = []
-        for weight in weights:
-            assert weight.grad is not None
-            state = self.state[weight]
-            if not state:
-                state["momentum_buffer"] = torch.zeros_like(weight)
-            mean = state["momentum_buffer"]
-            mean.lerp_(weight.grad, 1.0 - group["momentum"])
-            directions.append(weight.grad.lerp(mean, group["momentum"]).flatten(1))
-        updates = orthogonalised(torch.stack(directions), self.dtype)
-        rows, columns = updates.shape[1:]
-        rate = group["lr"] * math.sqrt(max(1.0, rows / columns))
-        for weight, update in zip(weights, updates, strict=True):
-            weight.mul_(1.0 - group["lr"] * group["weight_decay"])
-            weight.sub_(update.view(weight.shape), alpha=rate)
-
-
-def orthogonalised(matrices: Tensor, dtype: torch.dtype) -> Tensor:
-    """Bring the singular values of (B, rows, columns) near 1; they keep their directions."""
-    a, b, c = _COEFFICIENTS
-    tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.to(dtype)
-    x = x.mT if tall else x
-    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
-    for _ in range(_ITERATIONS):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = x.mT if tall else x
-    return result.to(matrices.dtype)
+from memnet_cli.training.whitening import WhitenedMuon
 
 
 def build_optimizers(recipe: Recipe, model: nn.Module, fast_bf16: bool) -> list[Optimizer]:
@@ -92,7 +27,7 @@ def build_optimizers(recipe: Recipe, model: nn.Module, fast_bf16: bool) -> list[
         hidden = [p for p in weights if min(p.shape[:2]) > 1]
         others += [p for p in weights if min(p.shape[:2]) == 1]
         dtype = torch.bfloat16 if fast_bf16 else torch.float32
-        first = Muon(hidden, recipe.lr, recipe.momentum, recipe.weight_decay, dtype)
+        first = _muon(hidden, recipe, dtype)
         side = torch.optim.AdamW(
             others, recipe.side_lr, recipe.betas, weight_decay=0.0, fused=_fused(others)
         )
@@ -107,6 +42,13 @@ def build_optimizers(recipe: Recipe, model: nn.Module, fast_bf16: bool) -> list[
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
+
+
+def _muon(weights: list[nn.Parameter], recipe: Recipe, dtype: torch.dtype) -> Muon:
+    settings = recipe.lr, recipe.momentum, recipe.weight_decay, dtype
+    if recipe.whitened:
+        return WhitenedMuon(weights, *settings, recipe.damping)
+    return Muon(weights, *settings)
 
 
 def _fused(parameters: list[nn.Parameter]) -> bool:

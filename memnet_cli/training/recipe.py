@@ -16,7 +16,16 @@ _CHOICES = {
     "loss": ("l2", "l1", "charbonnier"),
     "clip_kind": ("norm", "value", "adjustable"),
 }
-_POSITIVE = ("lr", "side_lr", "epochs", "drop_every_epochs", "batch", "accumulate", "epsilon")
+_POSITIVE = (
+    "lr",
+    "side_lr",
+    "epochs",
+    "drop_every_epochs",
+    "batch",
+    "accumulate",
+    "epsilon",
+    "damping",
+)
 _SHARES = (
     "warmup",
     "final_lr",
@@ -38,6 +47,9 @@ class Recipe:
         name: what the recipe is called.
         model: fields of the model's config that differ from the defaults.
         optimizer: adamw, adam, sgd, or muon (hidden convolutions by Muon, the rest by AdamW).
+        whitened: with muon, measure the step by what it changes for inputs made white.
+        damping: how much of the inputs' mean power is added to that in every direction, where
+            ``whitened``.
         lr: peak learning rate.
         side_lr: with muon, the peak learning rate of what AdamW trains.
         momentum: of sgd and muon.
@@ -97,6 +109,8 @@ class Recipe:
     name: str = "own"
     model: Mapping[str, object] = field(default_factory=dict)
     optimizer: str = "adamw"
+    whitened: bool = False
+    damping: float = 0.1
     lr: float = 1e-3
     side_lr: float = 1e-3
     momentum: float = 0.95
@@ -156,6 +170,8 @@ class Recipe:
                 )
         for name in _POSITIVE:
             _check(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
+        muon = self.optimizer == "muon" or not self.whitened
+        _check("whitened", self.whitened, muon, "false with any optimizer but muon")
         _check("patch", self.patch, self.patch >= 4, "4 pixels or more")
         _check("hardest_of", self.hardest_of, self.hardest_of >= 1, "1 or more")
         free = self.hardest_of == 1 or self.stride == 0

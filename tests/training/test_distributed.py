@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +39,19 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def _environment(rank: int, port: str) -> dict[str, str]:
+    """Return what torchrun tells one of two processes."""
+    return {
+        "WORLD_SIZE": "2",
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+
+
 def _start_two(
     start_training: StartTraining, pictures: Path, out: Path, *more: object
 ) -> list[Started]:
@@ -46,15 +62,7 @@ def _start_two(
         start_training(
             *("--task", "sr", *settings, "--data", pictures, "--out", out, "--val-share", 0),
             *("--device", "cpu", "--precision", "fp32", *more),
-            environment={
-                "WORLD_SIZE": "2",
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "LOCAL_WORLD_SIZE": "2",
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": port,
-                "GLOO_SOCKET_IFNAME": "lo",
-            },
+            environment=_environment(rank, port),
         )
         for rank in range(2)
     ]
@@ -91,6 +99,33 @@ def test_two_processes_equal_one_even_if_one_is_lost_on_the_way(
     assert together.step == alone.step == _STEPS
     assert _largest_difference(alone, cut) > 1e-3
     assert _largest_difference(alone, together) < 1e-5
+
+
+_TAKES_OVER = """
+import torch
+from memnet_cli.training.distributed import joined, take_over, world_from_environment
+world = world_from_environment()
+with joined(world, torch.device("cpu")):
+    tensors = [torch.full((2, 3), world.rank + 1.0), torch.full((1,), world.rank - 5.0)]
+    take_over(world, tensors)
+    print([tensor.unique().tolist() for tensor in tensors])
+"""
+
+
+@pytest.mark.timeout(60)
+def test_every_process_takes_over_what_the_leading_one_has() -> None:
+    port = str(_free_port())
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", _TAKES_OVER],
+            env={**os.environ, **_environment(rank, port)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    told = [process.communicate(timeout=50)[0] for process in started]
+    assert told == ["[[1.0], [-5.0]]\n"] * 2
 
 
 def test_the_world_is_what_torchrun_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,10 +30,13 @@ from memnet_cli.training.recipe_files import load_recipe
 from tests.training.conftest import checkpoint_of, run, with_recipe
 
 
-@pytest.mark.parametrize("task", ["sr", "denoise", "jpeg"])
-def test_a_run_learns(tiny: TrainingConfig, task: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "whitened"), [("sr", "false"), ("denoise", "false"), ("jpeg", "true")]
+)
+def test_a_run_learns(tiny: TrainingConfig, task: str, whitened: str) -> None:
+    muon = ("optimizer=muon", f"whitened={whitened}", "lr=0.02", "warmup=0.0")
     config = replace(
-        with_recipe(tiny, "optimizer=muon", "lr=0.02", "warmup=0.0", "batch=8", "hardest_of=2"),
+        with_recipe(tiny, *muon, "batch=8", "hardest_of=2"),
         task=task,
         budget=Budget(steps=60),
     )

@@ -88,6 +88,7 @@ def test_overrides_reach_fields_lists_and_the_model() -> None:
         ("batch=1.5", "batch is 1.5: expected a whole number"),
         ("augment=1", "augment is 1: expected true or false"),
         ("optimizer=moun", "optimizer is 'moun': expected one of .* Did you mean 'muon'"),
+        ("whitened=true", "whitened is True: expected false with any optimizer but muon"),
         ("lr=-1", "lr is -1.0: expected more than 0"),
         ("epsilon=0", "epsilon is 0.0: expected more than 0"),
         ("ema=1.0", "ema is 1.0: expected less than 1"),

@@ -23,7 +23,8 @@ from memnet_cli.training.state import checkpoints
 from tests.training.conftest import TINY, StartTraining, checkpoint_of, run, tiny_run, wait_until
 
 #: Muon, a growth stage, a running mean, and a batch in two parts: all that a run has to keep.
-_SETTINGS = (*TINY, "grow_to=2", "grow_at=0.6", "restart_at=0.6", "accumulate=2")
+_GROWTH = ("grow_to=2", "grow_at=0.6", "restart_at=0.6", "accumulate=2")
+_SETTINGS = (*TINY, *_GROWTH, "whitened=true")
 _STEPS = 40
 _GROWS_AT = 24
 _EVERY_STEP = 0.001

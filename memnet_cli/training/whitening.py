@@ -1,0 +1,103 @@
+"""Muon whose step is measured by what it changes on the inputs that the convolutions are given.
+
+Neighbouring pixels and maps of a picture are much alike: nearly all of a convolution's input lies
+in few directions, and so does its gradient, a sum over inputs. For white inputs all of them count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from memnet_cli.training.distributed import World, take_over
+from memnet_cli.training.inputs import second_moments
+from memnet_cli.training.muon import Muon, orthogonalised
+
+#: Steps from one look at the inputs to the next, and patches that are looked at.
+_EVERY = 10
+_PATCHES = 4
+#: Weight of what was known of the inputs against a new look at them.
+_MEMORY = 0.95
+
+
+class WhitenedMuon(Muon):
+    """Muon for weights of white inputs: the update is orthogonal there, not in the weights.
+
+    With E[x x^T] = L L^T of the inputs x of a convolution, W x is (W L) (L^-1 x), and L^-1 x is
+    white. Muon's step for W L, brought back to W, falls fastest among all that change the outputs
+    equally; Muon's own among all that change the weights equally. The metric is that of the input
+    factor of K-FAC (Martens and Grosse, ICML 2015). The step is scaled to change the outputs
+    as much as Muon's own would, so that a rate means the same for both. Weights whose inputs are
+    not known take Muon's own step.
+    """
+
+    def __init__(
+        self,
+        weights: Iterable[nn.Parameter],
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        dtype: torch.dtype,
+        damping: float,
+    ) -> None:
+        super().__init__(weights, lr, momentum, weight_decay, dtype)
+        self._damping = damping
+        self._factors: dict[nn.Parameter, Tensor] = {}
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """All weights that it moves."""
+        return [weight for group in self.param_groups for weight in group["params"]]
+
+    @torch.no_grad()
+    def see(self, moments: Mapping[nn.Parameter, Tensor]) -> None:
+        """Take note of second moments of inputs, each (in k k, in k k) float32."""
+        for weight, moment in moments.items():
+            known = self.state[weight].get("inputs", moment)
+            self.state[weight]["inputs"] = torch.lerp(moment, known, _MEMORY)
+            self._factors.pop(weight, None)
+
+    def _updates(self, weights: list[nn.Parameter], directions: Tensor) -> Tensor:
+        updates = super()._updates(weights, directions)
+        known = [n for n, weight in enumerate(weights) if "inputs" in self.state[weight]]
+        if known:
+            factors = torch.stack([self._factor(weights[n]) for n in known])
+            white = torch.linalg.solve_triangular(
+                factors.mT, directions[known], upper=True, left=False
+            )
+            white = orthogonalised(white, self.dtype)
+            change = (updates[known] @ factors).norm(dim=(1, 2), keepdim=True)
+            white *= change / white.norm(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+            updates[known] = torch.linalg.solve_triangular(factors, white, upper=False, left=False)
+        return updates
+
+    def _factor(self, weight: nn.Parameter) -> Tensor:
+        """Return L of its inputs; the damping keeps rare directions from long steps."""
+        if weight not in self._factors:
+            inputs: Tensor = self.state[weight]["inputs"]
+            even = self._damping * inputs.diagonal().mean().clamp(min=1e-12)
+            damped = inputs + even * torch.eye(len(inputs), device=inputs.device)
+            self._factors[weight] = torch.linalg.cholesky(damped)
+        return self._factors[weight]
+
+
+def look_at_inputs(
+    optimizers: Iterable[Optimizer], model: nn.Module, degraded: Tensor, step: int, world: World
+) -> None:
+    """Tell every optimizer that wants to know of the inputs of its weights, every few steps.
+
+    Args:
+        optimizers: of the model.
+        model: not wrapped; the running statistics of its BN stay as they are.
+        degraded: (N, 1, H, W), this process's part of the batch.
+        step: of the training, from 0.
+        world: the processes that train; all are told what the leading one saw.
+    """
+    for optimizer in optimizers:
+        if isinstance(optimizer, WhitenedMuon) and step % _EVERY == 0:
+            moments = second_moments(model, degraded[:_PATCHES], optimizer.weights, step)
+            take_over(world, moments.values())
+            optimizer.see(moments)

@@ -1,0 +1,124 @@
+"""The whitened step against closed forms: rotated, stretched and white inputs."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from memnet_cli.training.distributed import World
+from memnet_cli.training.muon import Muon
+from memnet_cli.training.whitening import WhitenedMuon, look_at_inputs
+
+_ROWS, _COLUMNS = 6, 18
+_SHAPE = (_ROWS, 2, 3, 3)
+_SETTINGS = 0.1, 0.9, 0.0, torch.float32
+
+
+def _random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _moment(stretch: Tensor) -> Tensor:
+    turned: Tensor = torch.linalg.qr(_random(_COLUMNS, _COLUMNS, seed=1)).Q
+    return (turned * stretch) @ turned.mT
+
+
+def _step(gradient: Tensor, moment: Tensor | None, damping: float = 1e-6) -> Tensor:
+    """Return how a first step changes a weight of zero, as a matrix."""
+    weight = nn.Parameter(torch.zeros(_SHAPE))
+    weight.grad = gradient.view(_SHAPE).clone()
+    optimizer = WhitenedMuon([weight], *_SETTINGS, damping)
+    if moment is not None:
+        optimizer.see({weight: moment})
+    optimizer.step()
+    return weight.detach().flatten(1)
+
+
+def _plain(gradient: Tensor) -> Tensor:
+    weight = nn.Parameter(torch.zeros(_SHAPE))
+    weight.grad = gradient.view(_SHAPE).clone()
+    Muon([weight], *_SETTINGS).step()
+    return weight.detach().flatten(1)
+
+
+def test_for_white_or_unknown_inputs_the_step_is_muons() -> None:
+    gradient = _random(_ROWS, _COLUMNS)
+    for moment in (None, torch.eye(_COLUMNS), 7.0 * torch.eye(_COLUMNS)):
+        torch.testing.assert_close(_step(gradient, moment), _plain(gradient), rtol=1e-4, atol=1e-5)
+
+
+def test_strong_damping_leaves_muons_step() -> None:
+    gradient, moment = _random(_ROWS, _COLUMNS), _moment(torch.logspace(-2, 2, _COLUMNS))
+    apart = (_step(gradient, moment, 1e4) - _plain(gradient)).abs().max()
+    assert float(apart) < 1e-3 < float((_step(gradient, moment) - _plain(gradient)).abs().max())
+
+
+def test_outputs_change_as_much_as_by_muon_and_equally_in_every_direction() -> None:
+    gradient, moment = _random(_ROWS, _COLUMNS), _moment(torch.logspace(-2, 2, _COLUMNS))
+    root = torch.linalg.cholesky(moment)
+    change, plain = _step(gradient, moment) @ root, _plain(gradient) @ root
+    assert float(change.norm()) == pytest.approx(float(plain.norm()), rel=1e-3)
+    ratio = torch.linalg.svdvals(change)
+    assert float(ratio.max() / ratio.min()) < 1.8  # as near to orthogonal as five iterations bring
+    uneven = torch.linalg.svdvals(plain)
+    assert float(uneven.max() / uneven.min()) > 2.5
+
+
+def _fall(gradient: Tensor, step: Tensor, root: Tensor) -> float:
+    """Return the fall per change of the outputs, the largest of all directions."""
+    return -float((gradient * step).sum() / torch.linalg.matrix_norm(step @ root, 2))
+
+
+def test_it_falls_faster_for_the_same_change_of_the_outputs() -> None:
+    # the gradient of a regression is (error) E[x x^T], a sum over inputs
+    moment = _moment(torch.logspace(-3, 1, _COLUMNS))
+    gradient = _random(_ROWS, _COLUMNS) @ moment
+    root = torch.linalg.cholesky(moment)
+    falls = [_fall(gradient, step, root) for step in (_step(gradient, moment), _plain(gradient))]
+    assert falls[0] > falls[1] > 0
+
+
+def _error_after(optimizer: Muon, weight: nn.Parameter, inputs: Tensor) -> float:
+    """Return the squared error that a hundred steps of regression leave."""
+    truth = _random(_ROWS, _COLUMNS, seed=4)
+    for step in range(100):
+        optimizer.param_groups[0]["lr"] = 0.3 * (1 - step / 100)
+        loss = (inputs @ (weight.flatten(1) - truth).mT).square().mean()
+        (weight.grad,) = torch.autograd.grad(loss, weight)
+        optimizer.step()
+    return loss.item()
+
+
+def test_a_regression_on_alike_inputs_is_learned_in_fewer_steps() -> None:
+    root = torch.linalg.cholesky(_moment(torch.logspace(-3, 1, _COLUMNS)))
+    inputs = _random(400, _COLUMNS, seed=3) @ root.mT
+    plain, white = (nn.Parameter(torch.zeros(_SHAPE)) for _ in range(2))
+    optimizer = WhitenedMuon([white], *_SETTINGS, 1e-2)
+    optimizer.see({white: inputs.mT @ inputs / len(inputs)})
+    left = _error_after(Muon([plain], *_SETTINGS), plain, inputs)
+    assert _error_after(optimizer, white, inputs) < 0.2 * left
+
+
+def test_later_looks_count_a_twentieth_and_saving_keeps_them() -> None:
+    weight = nn.Parameter(torch.zeros(_SHAPE))
+    optimizer = WhitenedMuon([weight], *_SETTINGS, 0.1)
+    optimizer.see({weight: torch.eye(_COLUMNS)})
+    optimizer.see({weight: 3.0 * torch.eye(_COLUMNS)})
+    other = WhitenedMuon([weight], *_SETTINGS, 0.1)
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    torch.testing.assert_close(other.state[weight]["inputs"], 1.1 * torch.eye(_COLUMNS))
+
+
+def test_inputs_are_looked_at_every_tenth_step() -> None:
+    model = nn.Conv2d(1, 4, 3, padding=1)
+    (weight,) = (p for p in model.parameters() if p.ndim == 4)
+    optimizer = WhitenedMuon([weight], *_SETTINGS, 0.1)
+    planes = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    look_at_inputs([optimizer], model, planes, 9, World())
+    assert not optimizer.state[weight]
+    look_at_inputs([optimizer], model, planes, 10, World())
+    middle = optimizer.state[weight]["inputs"][4, 4]
+    assert float(middle) == pytest.approx(float(planes[:4].square().mean()), rel=1e-5)
