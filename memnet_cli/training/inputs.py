@@ -22,12 +22,13 @@ def second_moments(
 
     A convolution that is applied several times is given the mean over all its inputs. A weight that
     is applied in slices, as MemNet's gates are, has x of all slices at the same places. Weights
-    of other layers than convolutions of stride 1 that keep the size are left out.
+    of other layers, transposed convolutions among them, are left out.
 
     Args:
         model: run once, in evaluation, without gradients.
         planes: (N, 1, H, W).
-        weights: those to tell of, (out, in, k, k).
+        weights: those to tell of, (out, in, k, k). Expected of their convolutions: stride 1, and
+            zeros around that keep the size, as in all networks of this package.
         seed: of the places.
     """
     generator = torch.Generator().manual_seed(seed)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from memnet_cli.training.recipe import Recipe
+
 #: Quintic Newton-Schulz iteration of Jordan et al. (2024), as in torch.optim.Muon.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
@@ -24,15 +26,11 @@ class Muon(Optimizer):
     which takes seconds a step on a CPU without units for it, and one matrix at a time.
     """
 
-    def __init__(
-        self,
-        weights: Iterable[nn.Parameter],
-        lr: float,
-        momentum: float,
-        weight_decay: float,
-        dtype: torch.dtype,
-    ) -> None:
-        super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+    def __init__(self, weights: Iterable[nn.Parameter], recipe: Recipe, dtype: torch.dtype) -> None:
+        super().__init__(
+            weights,
+            {"lr": recipe.lr, "momentum": recipe.momentum, "weight_decay": recipe.weight_decay},
+        )
         self.dtype = dtype
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]

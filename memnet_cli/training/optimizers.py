@@ -27,7 +27,7 @@ def build_optimizers(recipe: Recipe, model: nn.Module, fast_bf16: bool) -> list[
         hidden = [p for p in weights if min(p.shape[:2]) > 1]
         others += [p for p in weights if min(p.shape[:2]) == 1]
         dtype = torch.bfloat16 if fast_bf16 else torch.float32
-        first = _muon(hidden, recipe, dtype)
+        first = (WhitenedMuon if recipe.whitened else Muon)(hidden, recipe, dtype)
         side = torch.optim.AdamW(
             others, recipe.side_lr, recipe.betas, weight_decay=0.0, fused=_fused(others)
         )
@@ -42,13 +42,6 @@ def build_optimizers(recipe: Recipe, model: nn.Module, fast_bf16: bool) -> list[
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
-
-
-def _muon(weights: list[nn.Parameter], recipe: Recipe, dtype: torch.dtype) -> Muon:
-    settings = recipe.lr, recipe.momentum, recipe.weight_decay, dtype
-    if recipe.whitened:
-        return WhitenedMuon(weights, *settings, recipe.damping)
-    return Muon(weights, *settings)
 
 
 def _fused(parameters: list[nn.Parameter]) -> bool:

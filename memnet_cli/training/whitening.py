@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from memnet_cli.training.distributed import World, take_over
 from memnet_cli.training.inputs import second_moments
 from memnet_cli.training.muon import Muon, orthogonalised
+from memnet_cli.training.recipe import Recipe
 
 #: Steps from one look at the inputs to the next, and patches that are looked at.
 _EVERY = 10
@@ -34,18 +35,11 @@ class WhitenedMuon(Muon):
     not known take Muon's own step.
     """
 
-    def __init__(
-        self,
-        weights: Iterable[nn.Parameter],
-        lr: float,
-        momentum: float,
-        weight_decay: float,
-        dtype: torch.dtype,
-        damping: float,
-    ) -> None:
-        super().__init__(weights, lr, momentum, weight_decay, dtype)
-        self._damping = damping
-        self._factors: dict[nn.Parameter, Tensor] = {}
+    def __init__(self, weights: Iterable[nn.Parameter], recipe: Recipe, dtype: torch.dtype) -> None:
+        super().__init__(weights, recipe, dtype)
+        self._damping = recipe.damping
+        # with the inputs that each was computed of
+        self._factors: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -58,7 +52,6 @@ class WhitenedMuon(Muon):
         for weight, moment in moments.items():
             known = self.state[weight].get("inputs", moment)
             self.state[weight]["inputs"] = torch.lerp(moment, known, _MEMORY)
-            self._factors.pop(weight, None)
 
     def _updates(self, weights: list[nn.Parameter], directions: Tensor) -> Tensor:
         updates = super()._updates(weights, directions)
@@ -76,12 +69,15 @@ class WhitenedMuon(Muon):
 
     def _factor(self, weight: nn.Parameter) -> Tensor:
         """Return L of its inputs; the damping keeps rare directions from long steps."""
-        if weight not in self._factors:
-            inputs: Tensor = self.state[weight]["inputs"]
+        inputs: Tensor = self.state[weight]["inputs"]
+        known, factor = self._factors.get(weight, (None, inputs))
+        if known is not inputs:
             even = self._damping * inputs.diagonal().mean().clamp(min=1e-12)
-            damped = inputs + even * torch.eye(len(inputs), device=inputs.device)
-            self._factors[weight] = torch.linalg.cholesky(damped)
-        return self._factors[weight]
+            factor = torch.linalg.cholesky(
+                inputs + even * torch.eye(len(inputs), device=inputs.device)
+            )
+            self._factors[weight] = inputs, factor
+        return factor
 
 
 def look_at_inputs(

@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 from memnet_cli.models import build_model
 from memnet_cli.models.base import RestorationModel
-from memnet_cli.models.configs import MemNetConfig, PlainConfig, REDNetConfig
+from memnet_cli.models.configs import (
+    MemNetConfig,
+    ModelConfig,
+    NLRNConfig,
+    PlainConfig,
+    REDNetConfig,
+)
 from memnet_cli.models.memnet import MemNet, MemoryBlock
 from memnet_cli.training.averaging import freeze_statistics
 from memnet_cli.training.inputs import second_moments
@@ -75,12 +81,18 @@ def test_shared_convolutions_have_the_mean_of_all_uses_and_gates_all_memories(
     )
 
 
+_CONFIGS: dict[str, ModelConfig] = {
+    "memnet": MemNetConfig(memory_blocks=2, recursions=1, width=4),
+    "rednet": REDNetConfig(depth=10, width=4),
+    "nlrn": NLRNConfig(steps=2, width=4, embedding_width=2, neighbourhood=5),
+}
+
+
 def _model(kind: str) -> RestorationModel:
-    config = MemNetConfig(memory_blocks=2, recursions=1, width=4)
-    return build_model(REDNetConfig(depth=10, width=4) if kind == "rednet" else config)
+    return build_model(_CONFIGS[kind])
 
 
-@pytest.mark.parametrize("kind", ["memnet", "rednet"])
+@pytest.mark.parametrize("kind", list(_CONFIGS))
 def test_the_network_stays_as_it_was(kind: str) -> None:
     model = _model(kind).train()
     freeze_statistics(model)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from memnet_cli.training.muon import Muon, orthogonalised
+from memnet_cli.training.recipe import Recipe
 
 
 def _weights(*shapes: tuple[int, ...]) -> list[nn.Parameter]:
@@ -14,13 +15,14 @@ def _weights(*shapes: tuple[int, ...]) -> list[nn.Parameter]:
     return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
 
 
-def test_muon_takes_the_steps_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_muon_takes_the_steps_of_torch() -> None:
     if not hasattr(torch.optim, "Muon"):
         pytest.skip("this torch has no Muon")
     shapes = ((8, 16, 3, 3), (8, 16, 3, 3), (32, 4, 1, 1))
     own = _weights(*shapes)
     flat = [nn.Parameter(weight.detach().clone().flatten(1)) for weight in own]
-    ours = Muon(own, lr=0.05, momentum=0.9, weight_decay=0.1, dtype=torch.float32)
+    recipe = Recipe(optimizer="muon", lr=0.05, momentum=0.9, weight_decay=0.1)
+    ours = Muon(own, recipe, torch.float32)
     theirs = torch.optim.Muon(flat, lr=0.05, momentum=0.9, weight_decay=0.1)
     generator = torch.Generator().manual_seed(4)
     for _ in range(4):

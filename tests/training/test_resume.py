@@ -22,9 +22,10 @@ from memnet_cli.training.recipe_files import load_recipe
 from memnet_cli.training.state import checkpoints
 from tests.training.conftest import TINY, StartTraining, checkpoint_of, run, tiny_run, wait_until
 
-#: Muon, a growth stage, a running mean, and a batch in two parts: all that a run has to keep.
-_GROWTH = ("grow_to=2", "grow_at=0.6", "restart_at=0.6", "accumulate=2")
-_SETTINGS = (*TINY, *_GROWTH, "whitened=true")
+#: All that a run has to keep: Muon and what it knows of inputs, a growth stage, a running mean, and
+#: a batch in two parts.
+_GROWTH = ("grow_to=2", "grow_at=0.6", "restart_at=0.6")
+_SETTINGS = (*TINY, "whitened=true", *_GROWTH, "accumulate=2")
 _STEPS = 40
 _GROWS_AT = 24
 _EVERY_STEP = 0.001

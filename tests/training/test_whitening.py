@@ -10,11 +10,15 @@ from torch import Tensor, nn
 
 from memnet_cli.training.distributed import World
 from memnet_cli.training.muon import Muon
+from memnet_cli.training.recipe import Recipe
 from memnet_cli.training.whitening import WhitenedMuon, look_at_inputs
 
 _ROWS, _COLUMNS = 6, 18
 _SHAPE = (_ROWS, 2, 3, 3)
-_SETTINGS = 0.1, 0.9, 0.0, torch.float32
+
+
+def _recipe(damping: float) -> Recipe:
+    return Recipe(optimizer="muon", whitened=True, damping=damping, lr=0.1, momentum=0.9)
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -30,7 +34,7 @@ def _step(gradient: Tensor, moment: Tensor | None, damping: float = 1e-6) -> Ten
     """Return how a first step changes a weight of zero, as a matrix."""
     weight = nn.Parameter(torch.zeros(_SHAPE))
     weight.grad = gradient.view(_SHAPE).clone()
-    optimizer = WhitenedMuon([weight], *_SETTINGS, damping)
+    optimizer = WhitenedMuon([weight], _recipe(damping), torch.float32)
     if moment is not None:
         optimizer.see({weight: moment})
     optimizer.step()
@@ -40,7 +44,7 @@ def _step(gradient: Tensor, moment: Tensor | None, damping: float = 1e-6) -> Ten
 def _plain(gradient: Tensor) -> Tensor:
     weight = nn.Parameter(torch.zeros(_SHAPE))
     weight.grad = gradient.view(_SHAPE).clone()
-    Muon([weight], *_SETTINGS).step()
+    Muon([weight], _recipe(0.1), torch.float32).step()
     return weight.detach().flatten(1)
 
 
@@ -96,26 +100,42 @@ def test_a_regression_on_alike_inputs_is_learned_in_fewer_steps() -> None:
     root = torch.linalg.cholesky(_moment(torch.logspace(-3, 1, _COLUMNS)))
     inputs = _random(400, _COLUMNS, seed=3) @ root.mT
     plain, white = (nn.Parameter(torch.zeros(_SHAPE)) for _ in range(2))
-    optimizer = WhitenedMuon([white], *_SETTINGS, 1e-2)
+    optimizer = WhitenedMuon([white], _recipe(1e-2), torch.float32)
     optimizer.see({white: inputs.mT @ inputs / len(inputs)})
-    left = _error_after(Muon([plain], *_SETTINGS), plain, inputs)
+    left = _error_after(Muon([plain], _recipe(0.1), torch.float32), plain, inputs)
     assert _error_after(optimizer, white, inputs) < 0.2 * left
 
 
 def test_later_looks_count_a_twentieth_and_saving_keeps_them() -> None:
     weight = nn.Parameter(torch.zeros(_SHAPE))
-    optimizer = WhitenedMuon([weight], *_SETTINGS, 0.1)
+    optimizer = WhitenedMuon([weight], _recipe(0.1), torch.float32)
     optimizer.see({weight: torch.eye(_COLUMNS)})
     optimizer.see({weight: 3.0 * torch.eye(_COLUMNS)})
-    other = WhitenedMuon([weight], *_SETTINGS, 0.1)
+    other = WhitenedMuon([weight], _recipe(0.1), torch.float32)
     other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     torch.testing.assert_close(other.state[weight]["inputs"], 1.1 * torch.eye(_COLUMNS))
+
+
+def test_inputs_that_are_loaded_count_at_once() -> None:
+    gradient, moment = _random(_ROWS, _COLUMNS), _moment(torch.logspace(-2, 2, _COLUMNS))
+    weight = nn.Parameter(torch.zeros(_SHAPE))
+    optimizer = WhitenedMuon([weight], _recipe(1e-6), torch.float32)
+    optimizer.see({weight: torch.eye(_COLUMNS)})
+    start = copy.deepcopy(optimizer.state_dict())
+    for inputs in (torch.eye(_COLUMNS), moment):
+        start["state"][0] = {"inputs": inputs}
+        optimizer.load_state_dict(copy.deepcopy(start))
+        with torch.no_grad():
+            weight.zero_()
+        weight.grad = gradient.view(_SHAPE).clone()
+        optimizer.step()
+    torch.testing.assert_close(weight.detach().flatten(1), _step(gradient, moment))
 
 
 def test_inputs_are_looked_at_every_tenth_step() -> None:
     model = nn.Conv2d(1, 4, 3, padding=1)
     (weight,) = (p for p in model.parameters() if p.ndim == 4)
-    optimizer = WhitenedMuon([weight], *_SETTINGS, 0.1)
+    optimizer = WhitenedMuon([weight], _recipe(0.1), torch.float32)
     planes = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     look_at_inputs([optimizer], model, planes, 9, World())
     assert not optimizer.state[weight]
