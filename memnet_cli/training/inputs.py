@@ -21,14 +21,16 @@ def second_moments(
     """Return E[x x^T], (in k k, in k k) float32, of the inputs x of convolutions.
 
     A convolution that is applied several times is given the mean over all its inputs. A weight that
-    is applied in slices, as MemNet's gates are, has x of all slices at the same places. Weights
-    of other layers, transposed convolutions among them, are left out.
+    is applied in slices, as MemNet's gates are, has x of all slices at the same places; a
+    transposed convolution has x of the convolution that does the same. Weights of other layers are
+    left out.
 
     Args:
         model: run once, in evaluation, without gradients.
         planes: (N, 1, H, W).
-        weights: those to tell of, (out, in, k, k). Expected of their convolutions: stride 1, and
-            zeros around that keep the size, as in all networks of this package.
+        weights: those to tell of, (out, in, k, k), or (in, out, k, k) if transposed. Expected of
+            their convolutions: stride 1, and zeros around that keep the size, as in all networks of
+            this package.
         seed: of the places.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -61,6 +63,8 @@ class _Watch(TorchFunctionMode):
         self._places = places
         # by weight: the inputs of each slice, by its first channel
         self._seen: dict[nn.Parameter, dict[int, list[Tensor]]] = {}
+        # by weight: the length of x
+        self._lengths: dict[nn.Parameter, int] = {}
 
     def __torch_function__(
         self,
@@ -70,10 +74,13 @@ class _Watch(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         if func in {torch.conv2d, torch._nnpack_spatial_convolution}:
-            self._note(args[0], args[1])
+            self._note(args[0], args[1], args[1].shape[0])
+        elif func is torch.conv_transpose2d:
+            self._note(args[0], args[1], args[1].shape[1])
         return func(*args, **(kwargs or {}))
 
-    def _note(self, x: Tensor, weight: Tensor) -> None:
+    def _note(self, x: Tensor, weight: Tensor, maps: int) -> None:
+        """Take the inputs of ``maps`` output maps down."""
         whole = weight if weight._base is None else weight._base
         known = self._weights.get(id(whole))
         if known is None or whole.shape[2:] != weight.shape[2:]:
@@ -81,13 +88,14 @@ class _Watch(TorchFunctionMode):
         first = weight.storage_offset() // whole.stride(1)
         rows = _rows(x, weight.shape[2], self._places)
         self._seen.setdefault(known, {}).setdefault(first, []).append(rows)
+        self._lengths[known] = known.numel() // maps
 
     def moments(self) -> dict[nn.Parameter, Tensor]:
         """Return the second moments of all weights whose inputs were seen whole."""
         return {
             weight: _moment(slices)
             for weight, slices in self._seen.items()
-            if sum(rows[0].shape[1] for rows in slices.values()) == weight[0].numel()
+            if sum(rows[0].shape[1] for rows in slices.values()) == self._lengths[weight]
         }
 
 

@@ -27,7 +27,9 @@ def build_optimizers(recipe: Recipe, model: nn.Module, fast_bf16: bool) -> list[
         hidden = [p for p in weights if min(p.shape[:2]) > 1]
         others += [p for p in weights if min(p.shape[:2]) == 1]
         dtype = torch.bfloat16 if fast_bf16 else torch.float32
-        first = (WhitenedMuon if recipe.whitened else Muon)(hidden, recipe, dtype)
+        first = (WhitenedMuon if recipe.whitened else Muon)(
+            hidden, recipe, dtype, _transposed(model)
+        )
         side = torch.optim.AdamW(
             others, recipe.side_lr, recipe.betas, weight_decay=0.0, fused=_fused(others)
         )
@@ -42,6 +44,12 @@ def build_optimizers(recipe: Recipe, model: nn.Module, fast_bf16: bool) -> list[
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
+
+
+def _transposed(model: nn.Module) -> set[nn.Parameter]:
+    """Return the weights of transposed convolutions."""
+    layers = (layer for layer in model.modules() if isinstance(layer, nn.ConvTranspose2d))
+    return {p for layer in layers for p in layer.parameters() if p.ndim == 4}
 
 
 def _fused(parameters: list[nn.Parameter]) -> bool:

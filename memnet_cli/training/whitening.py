@@ -6,7 +6,7 @@ in few directions, and so does its gradient, a sum over inputs. For white inputs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -35,8 +35,14 @@ class WhitenedMuon(Muon):
     not known take Muon's own step.
     """
 
-    def __init__(self, weights: Iterable[nn.Parameter], recipe: Recipe, dtype: torch.dtype) -> None:
-        super().__init__(weights, recipe, dtype)
+    def __init__(
+        self,
+        weights: Iterable[nn.Parameter],
+        recipe: Recipe,
+        dtype: torch.dtype,
+        transposed: Collection[nn.Parameter] = (),
+    ) -> None:
+        super().__init__(weights, recipe, dtype, transposed)
         self._damping = recipe.damping
         # with the inputs that each was computed of
         self._factors: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}

@@ -19,6 +19,7 @@ from memnet_cli.models.configs import (
 from memnet_cli.models.memnet import MemNet, MemoryBlock
 from memnet_cli.training.averaging import freeze_statistics
 from memnet_cli.training.inputs import second_moments
+from memnet_cli.training.muon import mirrored
 
 _PLANES = torch.rand(2, 1, 12, 9, generator=torch.Generator().manual_seed(0))
 
@@ -117,8 +118,20 @@ def test_bf16_sees_the_same() -> None:
         assert float((rounded[weight] - moment).norm() / moment.norm()) < 0.02
 
 
-def test_transposed_convolutions_are_left_out() -> None:
-    model = _model("rednet")
-    transposed = {m.weight for m in model.modules() if isinstance(m, nn.ConvTranspose2d)}
-    found = second_moments(model, _PLANES, _hidden(model), 0)
-    assert transposed and not transposed & set(found)
+def test_transposed_convolutions_are_given_what_the_same_convolution_is() -> None:
+    first, second = nn.Conv2d(1, 3, 3, padding=1), nn.ConvTranspose2d(3, 5, 3, padding=1)
+    x = first(_PLANES)
+    (weight,) = _hidden(second)
+    same = F.conv2d(x, mirrored(weight), second.bias, padding=1)
+    torch.testing.assert_close(second(x), same)
+    rows = _unfolded(x, 3).detach()
+    found = second_moments(nn.Sequential(first, second), _PLANES, [weight], 0)
+    torch.testing.assert_close(found, {weight: rows.mT @ rows / len(rows)})
+
+
+def test_weights_of_other_layers_are_left_out() -> None:
+    first, second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+    other = nn.Parameter(torch.zeros(4, 4, 3, 3))
+    (weight,) = _hidden(second)
+    found = second_moments(nn.Sequential(first, second), _PLANES, [weight, other], 0)
+    assert set(found) == {weight}
