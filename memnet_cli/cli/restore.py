@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -251,7 +251,7 @@ def _summarise(
         f"{seconds:.1f} s",
         f"{pixels / 1e6 / seconds:.3g} MP/s",
         f"device {restorer.engine.runtime}",
-        "weights " + ", ".join(item.weights.stem for item in restorers.values()),
+        "weights " + ", ".join(item.weights.stem for item in _used(outcomes, restorers)),
     ]
     if settings.scale is not None:
         trained = restorer.trained_scale(settings.scale)
@@ -260,6 +260,13 @@ def _summarise(
     (err if report.to_stdout else out).print(" · ".join(parts), markup=False)
     if counts["skipped"] and not counts["restored"]:
         print_warning("Every output exists already: give --overwrite to make them again.")
+
+
+def _used(outcomes: Iterable[Outcome], restorers: Mapping[str, Restorer]) -> list[Restorer]:
+    """Return those that restored a picture, or all if none did."""
+    tasks = {outcome.task for outcome in outcomes if outcome.status == "restored"}
+    used = [restorer for task, restorer in restorers.items() if task in tasks]
+    return used or list(restorers.values())
 
 
 def _document(

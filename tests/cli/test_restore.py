@@ -185,6 +185,8 @@ def test_auto_chooses_per_picture(
         "fine": (None, "unchanged"),
     }
     np.testing.assert_array_equal(pixels("out/fine.png"), part)
+    said = memnet("restore", "mixed/noisy.png", "alone/").out
+    assert tiny_weights["denoise"].stem in said and tiny_weights["jpeg"].stem not in said
 
 
 @pytest.mark.parametrize(
