@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memnet_cli.cli._console import (
     err,
-    out,
     picture_progress,
-    print_error,
     print_warning,
 )
 from memnet_cli.cli._options import (
@@ -27,6 +22,7 @@ from memnet_cli.cli._options import (
     Tile,
     TileOverlap,
 )
+from memnet_cli.cli._results import Check, Outputs, check_outputs, finish
 from memnet_cli.config import RuntimeOptions, parse_tile
 from memnet_cli.errors import UsageError
 
@@ -35,38 +31,6 @@ if TYPE_CHECKING:
     from memnet_cli.evaluation.report import PictureStore
     from memnet_cli.evaluation.results import Results
     from memnet_cli.evaluation.run import Picture
-    from memnet_cli.evaluation.tables import Quotes
-
-_INTERRUPTED = 130
-_QUOTES = ("best", "all", "none")
-_SUFFIXES = (".json", ".csv", ".tex", ".md")
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What is shown and written.
-
-    Attributes:
-        stdout: suffix of the format for standard output, or None for tables.
-        quotes: which published numbers stand beside the measured ones.
-        save: files to write, format by suffix.
-        report: folder of the HTML report, or None.
-        quiet: no progress.
-    """
-
-    stdout: str | None
-    quotes: Quotes
-    save: tuple[Path, ...]
-    report: Path | None
-    quiet: bool
-
-
-@dataclass(frozen=True)
-class Check:
-    """Tolerances of ``--check``: PSNR in dB, and SSIM."""
-
-    psnr: float
-    ssim: float
 
 
 def benchmark(
@@ -147,7 +111,7 @@ def benchmark(
     memnet benchmark --dataset Set14
     """
     formats = {".json": json, ".csv": csv, ".tex": latex, ".md": markdown}
-    outputs = _outputs(formats, published, tuple(save or ()), report, quiet)
+    outputs = check_outputs(formats, published, tuple(save or ()), report, quiet)
     tolerances = Check(tolerance, ssim_tolerance) if check else None
     if results is not None:
         _show_saved(results, dataset, outputs, tolerances)
@@ -179,40 +143,7 @@ def benchmark(
         ),
     )
     plan = _plan(config, outputs)
-    _finish(*_run(plan, outputs), tolerances)
-
-
-def _outputs(
-    formats: dict[str, bool],
-    published: str,
-    save: tuple[Path, ...],
-    report: Path | None,
-    quiet: bool,
-) -> Outputs:
-    """Check what is to be written, and that it can be, before anything slow begins."""
-    chosen = [suffix for suffix, wanted in formats.items() if wanted]
-    if len(chosen) > 1:
-        raise UsageError("Give one of --json, --csv, --latex, --markdown; --save writes the rest.")
-    if published not in _QUOTES:
-        raise UsageError(f"--published {published}: expected best, all or none.")
-    for path in save:
-        if path.suffix not in _SUFFIXES:
-            raise UsageError(f"--save {path}: expected a name that ends in {', '.join(_SUFFIXES)}.")
-        _check_writable(path)
-    if report is not None:
-        from memnet_cli.evaluation.report import check_folder
-
-        check_folder(report)
-    stdout = chosen[0] if chosen else None
-    return Outputs(stdout, cast("Quotes", published), save, report, quiet)
-
-
-def _check_writable(path: Path) -> None:
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
+    finish(*_run(plan, outputs), tolerances)
 
 
 def _plan(config: BenchmarkConfig, outputs: Outputs) -> Plan:
@@ -275,65 +206,4 @@ def _show_saved(
         raise UsageError("--results shows a finished run and --dataset starts one: give one.")
     if outputs.report is not None:
         raise UsageError("--report needs the pictures of a run: leave --results out.")
-    _finish(read_results(path), outputs, tolerances)
-
-
-def _finish(results: Results, outputs: Outputs, tolerances: Check | None) -> None:
-    """Show and save the results, check them, and end with the right code."""
-    from memnet_cli.evaluation.formats import WRITERS
-    from memnet_cli.evaluation.results import to_text
-    from memnet_cli.evaluation.tables import sections
-    from memnet_cli.files import write_atomically
-
-    parts = sections(results, outputs.quotes)
-    for path in outputs.save:
-        text = to_text(results) if path.suffix == ".json" else WRITERS[path.suffix](results, parts)
-        try:
-            write_atomically(path, text.encode("utf-8"))
-        except OSError as error:
-            raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
-    if outputs.stdout == ".json":
-        sys.stdout.write(to_text(results))
-    elif outputs.stdout is not None:
-        sys.stdout.write(WRITERS[outputs.stdout](results, parts))
-    else:
-        _print_tables(results, outputs)
-    if not results.complete:
-        print_error(f"Stopped by Ctrl-C: only {len(results.rows)} rows were finished.")
-        raise typer.Exit(_INTERRUPTED)
-    if tolerances is not None:
-        _check(results, tolerances)
-
-
-def _print_tables(results: Results, outputs: Outputs) -> None:
-    from memnet_cli.cli._scores import cost_rows, score_table
-    from memnet_cli.evaluation.tables import sections
-
-    for section in sections(results, outputs.quotes):
-        out.print(score_table(section))
-        out.print()
-    out.print(cost_rows(results))
-
-
-def _check(results: Results, tolerances: Check) -> None:
-    """Print the verdicts on stderr; exit 1 on a miss or if there was nothing to compare with."""
-    from memnet_cli.cli._scores import verdict_table
-    from memnet_cli.evaluation.verdict import judge
-
-    if results.limit is not None:
-        raise UsageError(
-            f"--check compares whole sets: this result has the first {results.limit} images only."
-        )
-    verdicts = judge(results, psnr_tolerance=tolerances.psnr, ssim_tolerance=tolerances.ssim)
-    if not verdicts:
-        print_error("Nothing is published or recorded for these methods and datasets to check.")
-        raise typer.Exit(1)
-    err.print(verdict_table(verdicts, tolerances.psnr))
-    missed = sum(not verdict.passed for verdict in verdicts)
-    unjudged = len(results.rows) - len(verdicts)
-    err.print(
-        f"{len(verdicts) - missed} of {len(verdicts)} rows pass"
-        + (f"; for {unjudged} nothing is published or recorded." if unjudged else ".")
-    )
-    if missed:
-        raise typer.Exit(1)
+    finish(read_results(path), outputs, tolerances)

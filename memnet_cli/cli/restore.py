@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +15,6 @@ from memnet_cli.cli._console import (
     picture_progress,
     print_error,
     print_json,
-    print_warning,
 )
 from memnet_cli.cli._options import (
     Device,
@@ -29,6 +26,7 @@ from memnet_cli.cli._options import (
     Tile,
     TileOverlap,
 )
+from memnet_cli.cli._outcomes import STREAM, Report, document, summarise, tell
 from memnet_cli.cli._signals import Stopped, stopping
 from memnet_cli.cli._startup import kept_to_the_end
 from memnet_cli.config import RuntimeOptions, parse_tile
@@ -40,17 +38,6 @@ if TYPE_CHECKING:
     from memnet_cli.restoration.restorer import Restorer
 
 AUTO = "auto"
-STREAM = "-"
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the command says while and after it works."""
-
-    json: bool
-    quiet: bool
-    to_stdout: bool
-    """The picture itself goes to standard output, so nothing else may."""
 
 
 def restore(
@@ -207,103 +194,20 @@ def _run(
                 width, height = outcome.size or (0, 0)
                 pixels += width * height
                 progress.update(bar, advance=1, pixels=pixels)
-                _tell(outcome, settings, report)
+                tell(outcome, report)
     except Stopped as request:
         stopped = request
     seconds = time.perf_counter() - start
     if report.json:
-        print_json(_document(outcomes, restorers, seconds, stopped is not None))
+        print_json(document(outcomes, restorers, seconds, stopped is not None))
     elif not report.quiet:
-        _summarise(outcomes, settings, restorers, seconds, report)
+        summarise(outcomes, settings, restorers, seconds, report)
     if stopped is not None:
         left = len(jobs) - len(outcomes)
         print_error(f"Stopped by {stopped.name}: {left} of {len(jobs)} pictures were not done.")
         raise typer.Exit(stopped.exit_code)
     if any(outcome.status == "failed" for outcome in outcomes):
         raise typer.Exit(1)
-
-
-def _tell(outcome: Outcome, settings: Settings, report: Report) -> None:
-    """Say at once what a user must know about one picture."""
-    if outcome.error is not None:
-        print_error(outcome.error)
-    elif not report.quiet and not report.json and outcome.status != "skipped":
-        notes = list(outcome.notes)
-        if outcome.tile_difference is not None:
-            notes.append(f"tiled against whole: {outcome.tile_difference * 255:.4f}/255")
-        if notes:
-            err.print(f"{outcome.job.name}: {'; '.join(notes)}", markup=False)
-
-
-def _summarise(
-    outcomes: Sequence[Outcome],
-    settings: Settings,
-    restorers: Mapping[str, Restorer],
-    seconds: float,
-    report: Report,
-) -> None:
-    counts = Counter(outcome.status for outcome in outcomes)
-    done = [outcome.size for outcome in outcomes if outcome.status == "restored" and outcome.size]
-    pixels = sum(width * height for width, height in done)
-    restorer = next(iter(restorers.values()))
-    parts = [
-        ", ".join(f"{number} {status}" for status, number in counts.items()),
-        f"{seconds:.1f} s",
-        f"{pixels / 1e6 / seconds:.3g} MP/s",
-        f"device {restorer.engine.runtime}",
-        "weights " + ", ".join(item.weights.stem for item in _used(outcomes, restorers)),
-    ]
-    if settings.scale is not None:
-        trained = restorer.trained_scale(settings.scale)
-        if trained != settings.scale:
-            parts.append(f"scale {settings.scale:g} made at x{trained} and resized bicubically")
-    (err if report.to_stdout else out).print(" · ".join(parts), markup=False)
-    if counts["skipped"] and not counts["restored"]:
-        print_warning("Every output exists already: give --overwrite to make them again.")
-
-
-def _used(outcomes: Iterable[Outcome], restorers: Mapping[str, Restorer]) -> list[Restorer]:
-    """Return those that restored a picture, or all if none did."""
-    tasks = {outcome.task for outcome in outcomes if outcome.status == "restored"}
-    used = [restorer for task, restorer in restorers.items() if task in tasks]
-    return used or list(restorers.values())
-
-
-def _document(
-    outcomes: Sequence[Outcome],
-    restorers: Mapping[str, Restorer],
-    seconds: float,
-    interrupted: bool,
-) -> dict[str, object]:
-    restorer = next(iter(restorers.values()))
-    return {
-        "device": str(restorer.engine.runtime.device),
-        "precision": restorer.engine.runtime.precision,
-        "weights": {
-            task: {"name": item.weights.stem, "sha256": item.weights_hash}
-            for task, item in restorers.items()
-        },
-        "seconds": round(seconds, 3),
-        "interrupted": interrupted,
-        "counts": dict(Counter(outcome.status for outcome in outcomes)),
-        "files": [_entry(outcome) for outcome in outcomes],
-    }
-
-
-def _entry(outcome: Outcome) -> dict[str, object]:
-    job = outcome.job
-    return {
-        "input": STREAM if job.source is None else str(job.source),
-        "output": STREAM if job.target is None else str(job.target),
-        "status": outcome.status,
-        "task": outcome.task,
-        "seconds": round(outcome.seconds, 3),
-        "size": outcome.size,
-        "bytes": outcome.bytes,
-        "notes": outcome.notes,
-        "tile_difference": outcome.tile_difference,
-        "error": outcome.error,
-    }
 
 
 def _show_plan(

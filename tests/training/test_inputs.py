@@ -131,7 +131,27 @@ def test_transposed_convolutions_are_given_what_the_same_convolution_is() -> Non
 
 def test_weights_of_other_layers_are_left_out() -> None:
     first, second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
-    other = nn.Parameter(torch.zeros(4, 4, 3, 3))
+    unused = nn.Parameter(torch.zeros(4, 4, 3, 3))
     (weight,) = _hidden(second)
-    found = second_moments(nn.Sequential(first, second), _PLANES, [weight, other], 0)
+    found = second_moments(nn.Sequential(first, second), _PLANES, [weight, unused], 0)
     assert set(found) == {weight}
+
+
+class _Sliced(nn.Module):
+    """Gives a 1x1 convolution of four channels its inputs two by two, or the first two alone."""
+
+    def __init__(self, halves: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(3, 4, 1, 1))
+        self._halves = halves
+
+    def forward(self, x: Tensor) -> Tensor:
+        twice = torch.cat([x, -x], 1)
+        parts = [self.weight[:, 2 * n : 2 * n + 2] for n in range(self._halves)]
+        return torch.stack([F.conv2d(twice, part) for part in parts]).sum(0)
+
+
+def test_weights_whose_inputs_were_not_seen_whole_are_left_out() -> None:
+    part, whole = _Sliced(1), _Sliced(2)
+    assert second_moments(part, _PLANES, [part.weight], 0) == {}
+    assert set(second_moments(whole, _PLANES, [whole.weight], 0)) == {whole.weight}

@@ -1,0 +1,159 @@
+"""What ``memnet benchmark`` shows, writes and checks when it has measured."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import typer
+
+from memnet_cli.cli._console import err, out, print_error
+from memnet_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from memnet_cli.evaluation.results import Results
+    from memnet_cli.evaluation.tables import Quotes
+
+_INTERRUPTED = 130
+_QUOTES = ("best", "all", "none")
+_SUFFIXES = (".json", ".csv", ".tex", ".md")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is shown and written.
+
+    Attributes:
+        stdout: suffix of the format for standard output, or None for tables.
+        quotes: which published numbers stand beside the measured ones.
+        save: files to write, format by suffix.
+        report: folder of the HTML report, or None.
+        quiet: no progress.
+    """
+
+    stdout: str | None
+    quotes: Quotes
+    save: tuple[Path, ...]
+    report: Path | None
+    quiet: bool
+
+
+@dataclass(frozen=True)
+class Check:
+    """Tolerances of ``--check``: PSNR in dB, and SSIM."""
+
+    psnr: float
+    ssim: float
+
+
+def check_outputs(
+    formats: dict[str, bool],
+    published: str,
+    save: tuple[Path, ...],
+    report: Path | None,
+    quiet: bool,
+) -> Outputs:
+    """Check what is to be written, and that it can be, before anything slow begins.
+
+    Args:
+        formats: suffix -> whether that format is for standard output.
+        published: which published numbers stand beside the measured ones.
+        save: files to write.
+        report: folder of the HTML report, or None.
+        quiet: no progress.
+
+    Raises:
+        UsageError: for two formats, an unknown choice or suffix, or a file that cannot be written.
+    """
+    chosen = [suffix for suffix, wanted in formats.items() if wanted]
+    if len(chosen) > 1:
+        raise UsageError("Give one of --json, --csv, --latex, --markdown; --save writes the rest.")
+    if published not in _QUOTES:
+        raise UsageError(f"--published {published}: expected best, all or none.")
+    for path in save:
+        if path.suffix not in _SUFFIXES:
+            raise UsageError(f"--save {path}: expected a name that ends in {', '.join(_SUFFIXES)}.")
+        _check_writable(path)
+    if report is not None:
+        from memnet_cli.evaluation.report import check_folder
+
+        check_folder(report)
+    stdout = chosen[0] if chosen else None
+    return Outputs(stdout, cast("Quotes", published), save, report, quiet)
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
+
+
+def finish(results: Results, outputs: Outputs, tolerances: Check | None) -> None:
+    """Show and save the results, check them, and end with the right code.
+
+    Raises:
+        UsageError: if a file cannot be written.
+        typer.Exit: 130 after Ctrl-C, 1 for a miss.
+    """
+    from memnet_cli.evaluation.formats import WRITERS
+    from memnet_cli.evaluation.results import to_text
+    from memnet_cli.evaluation.tables import sections
+    from memnet_cli.files import write_atomically
+
+    parts = sections(results, outputs.quotes)
+    for path in outputs.save:
+        text = to_text(results) if path.suffix == ".json" else WRITERS[path.suffix](results, parts)
+        try:
+            write_atomically(path, text.encode("utf-8"))
+        except OSError as error:
+            raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
+    if outputs.stdout == ".json":
+        sys.stdout.write(to_text(results))
+    elif outputs.stdout is not None:
+        sys.stdout.write(WRITERS[outputs.stdout](results, parts))
+    else:
+        _print_tables(results, outputs)
+    if not results.complete:
+        print_error(f"Stopped by Ctrl-C: only {len(results.rows)} rows were finished.")
+        raise typer.Exit(_INTERRUPTED)
+    if tolerances is not None:
+        _check(results, tolerances)
+
+
+def _print_tables(results: Results, outputs: Outputs) -> None:
+    from memnet_cli.cli._scores import cost_rows, score_table
+    from memnet_cli.evaluation.tables import sections
+
+    for section in sections(results, outputs.quotes):
+        out.print(score_table(section))
+        out.print()
+    out.print(cost_rows(results))
+
+
+def _check(results: Results, tolerances: Check) -> None:
+    """Print the verdicts on stderr; exit 1 on a miss or if there was nothing to compare with."""
+    from memnet_cli.cli._scores import verdict_table
+    from memnet_cli.evaluation.verdict import judge
+
+    if results.limit is not None:
+        raise UsageError(
+            f"--check compares whole sets: this result has the first {results.limit} images only."
+        )
+    verdicts = judge(results, psnr_tolerance=tolerances.psnr, ssim_tolerance=tolerances.ssim)
+    if not verdicts:
+        print_error("Nothing is published or recorded for these methods and datasets to check.")
+        raise typer.Exit(1)
+    err.print(verdict_table(verdicts, tolerances.psnr))
+    missed = sum(not verdict.passed for verdict in verdicts)
+    unjudged = len(results.rows) - len(verdicts)
+    err.print(
+        f"{len(verdicts) - missed} of {len(verdicts)} rows pass"
+        + (f"; for {unjudged} nothing is published or recorded." if unjudged else ".")
+    )
+    if missed:
+        raise typer.Exit(1)
