@@ -25,7 +25,7 @@ Plane = NDArray[np.uint8]
 Draw = Callable[[np.random.Generator, int, int, int], Image.Image]
 
 
-def drawings(count: int, patch: int, seed: int) -> list[Plane]:
+def drawings(count: int, patch: int, seed: int, first: int = 0) -> list[Plane]:
     """Return ``count`` drawings, (240, 240) uint8 or larger, the same for the same seed.
 
     Half of them are black on white or white on black, the others have any two greys; half of
@@ -35,11 +35,11 @@ def drawings(count: int, patch: int, seed: int) -> list[Plane]:
         count: how many.
         patch: side of the patches that must fit into them.
         seed: of everything.
+        first: number of the first; another number is another drawing.
     """
     side = max(_SIDE, -(-patch // _MULTIPLE) * _MULTIPLE)
-    return [
-        _drawing(np.random.default_rng([seed, number]), side, number) for number in range(count)
-    ]
+    numbers = range(first, first + count)
+    return [_drawing(np.random.default_rng([seed, number]), side, number) for number in numbers]
 
 
 def _drawing(rng: np.random.Generator, side: int, number: int) -> Plane:

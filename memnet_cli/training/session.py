@@ -69,11 +69,11 @@ class Session:
 
     def batch(self, step: int, part: slice) -> tuple[Tensor, Tensor]:
         """Return clean and degraded patches of a step, each (b, 1, P, P), ``part`` of the batch."""
-        return self._pairs(step, part, self.sampler.draw(step).part(part))
+        return self._pairs(step, part, self._patches(step, part))
 
     def lesson(self, step: int, part: slice) -> tuple[Tensor, Tensor]:
         """Return what :meth:`batch` does, with the teacher's targets in place of clean patches."""
-        patches = self.sampler.draw(step).part(part)
+        patches = self._patches(step, part)
         clean, degraded = self._pairs(step, part, patches)
         if self.teacher is None:
             return clean, degraded
@@ -92,9 +92,16 @@ class Session:
             return nullcontext()
         return torch.autocast(runtime.device.type, dtype=runtime.dtype)
 
+    def _patches(self, step: int, part: slice) -> Patches:
+        return self.sampler.draw(self._since_the_first(step)).part(part)
+
     def _pairs(self, step: int, part: slice, patches: Patches) -> tuple[Tensor, Tensor]:
-        noise = self.damage.noise(step, self.config.recipe.batch)
+        noise = self.damage.noise(self._since_the_first(step), self.config.recipe.batch)
         return self.damage.pairs(patches, None if noise is None else noise[part])
+
+    def _since_the_first(self, step: int) -> int:
+        """Return the step's number with those before the run, whose patches are known already."""
+        return self.data.origin.steps + step
 
 
 def prepare_session(
@@ -121,7 +128,8 @@ def prepare_session(
         for plane in read_planes(data.images, task, levels, recipe.sizes, recipe.contrasts)
         if min(plane.shape) >= recipe.patch
     ]
-    drawn = drawings(_DRAWINGS, recipe.patch, config.seed) if recipe.drawn else []
+    first = data.origin.steps
+    drawn = drawings(_DRAWINGS, recipe.patch, config.seed, first) if recipe.drawn else []
     planes += drawn
     sizes = np.array([plane.shape for plane in planes], np.int64).reshape(-1, 2)
     ranged = config.sigma_range()

@@ -20,6 +20,8 @@ def test_drawings_are_the_same_for_the_same_seed_alone() -> None:
         assert plane.shape == (240, 240) and plane.dtype == np.uint8
         assert np.array_equal(plane, first[number])
         assert not np.array_equal(plane, other[number])
+    for plane, same in zip(drawings(3, 48, 1, first=4), first[4:], strict=True):
+        assert np.array_equal(plane, same)
 
 
 @pytest.mark.parametrize("patch", [240, 241, 300])
