@@ -17,12 +17,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from memnet_cli.restoration.devices import resolve_runtime
+from memnet_cli.training.clock import Clock
 from memnet_cli.training.config import Budget, Machine, TrainingConfig
 from memnet_cli.training.data import gather_data
+from memnet_cli.training.distributed import World
 from memnet_cli.training.events import Say
 from memnet_cli.training.loop import TrainingResult, train
 from memnet_cli.training.recipe_files import load_recipe
+from memnet_cli.training.records import RunFolder
+from memnet_cli.training.session import Session, prepare_session
 from memnet_cli.training.state import Checkpoint, load_newest
+from memnet_cli.training.stopping import StopRequest
 
 #: What makes a run tiny; as --set options too.
 TINY = (
@@ -121,6 +127,20 @@ def wait_until(condition: Callable[[], bool], process: Started, seconds: float =
 def run(config: TrainingConfig, say: Say = lambda event: None) -> TrainingResult:
     """Train in this process."""
     return train(config, gather_data(config), say)
+
+
+def session_of(config: TrainingConfig) -> Session:
+    """Lay out the first session of a run, in float32 on the CPU, that says nothing."""
+    return prepare_session(
+        config,
+        gather_data(config),
+        World(),
+        resolve_runtime("cpu", "fp32"),
+        RunFolder(config.out),
+        Clock(time.monotonic(), budget=None),
+        StopRequest(),
+        lambda _event: None,
+    )
 
 
 def checkpoint_of(config: TrainingConfig) -> Checkpoint:

@@ -13,14 +13,12 @@ from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.training.clock import Clock
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.data import gather_data
-from memnet_cli.training.distributed import World
 from memnet_cli.training.keeping import forecast_measuring
 from memnet_cli.training.recipe_files import load_recipe
-from memnet_cli.training.records import RunFolder
-from memnet_cli.training.session import prepare_session
 from memnet_cli.training.stopping import StopRequest
 from memnet_cli.training.trainee import new_trainee
 from memnet_cli.training.validation import measure
+from tests.training.conftest import session_of
 
 
 @pytest.fixture
@@ -58,21 +56,10 @@ def test_a_run_expects_to_fit_an_ensemble_if_there_is_one(
 ) -> None:
     recipe = load_recipe("fast", model, ("model.width=4", "batch=4", "patch=16", "refit=500"))
     config = replace(tiny, model=model, recipe=recipe)
-    runtime = resolve_runtime("cpu", "fp32")
-    clock, stop = Clock(time.monotonic(), budget=None), StopRequest()
-    session = prepare_session(
-        config,
-        gather_data(config),
-        World(),
-        runtime,
-        RunFolder(tiny.out),
-        clock,
-        stop,
-        lambda _event: None,
-    )
-    forecast_measuring(session, new_trainee(config, runtime, World()))
-    assert clock.measuring > 0.0
-    assert (clock.fitting > 0.0) == fits
+    session = session_of(config)
+    forecast_measuring(session, new_trainee(config, session.runtime, session.world))
+    assert session.clock.measuring > 0.0
+    assert (session.clock.fitting > 0.0) == fits
 
 
 def test_a_machine_that_slows_down_leaves_more_time_for_it(now: list[float]) -> None:
