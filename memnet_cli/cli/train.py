@@ -46,7 +46,11 @@ def train(
     ] = None,
     levels: Annotated[
         list[int] | None,
-        typer.Option("--levels", "-l", help="Train for exactly these levels; repeatable."),
+        typer.Option(
+            "--levels",
+            "-l",
+            help="Train for exactly these levels; one named twice is drawn twice as often.",
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Budget in steps.")] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="Budget in epochs.")] = None,

@@ -1,14 +1,9 @@
-"""Weights by name: bundled with the package, in the user's cache, or to be downloaded.
-
-``python -m memnet_cli.stores.weights FOLDER`` writes the manifest FOLDER/weights.json anew from
-what the weights files in it say about themselves.
-"""
+"""Weights by name: bundled with the package, in the user's cache, or to be downloaded."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,9 +12,9 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from memnet_cli.checkpoints import check_purpose, read_info
+from memnet_cli.checkpoints import check_purpose
 from memnet_cli.errors import DownloadError, WeightsError, did_you_mean
-from memnet_cli.files import is_file, write_atomically
+from memnet_cli.files import is_file
 from memnet_cli.models import MODELS
 from memnet_cli.stores.downloads import (
     DEFAULT_PATIENCE,
@@ -27,7 +22,6 @@ from memnet_cli.stores.downloads import (
     Patience,
     Progress,
     download,
-    file_sha256,
     is_sound,
     join_address,
 )
@@ -268,63 +262,3 @@ def adopt(entry: WeightsEntry, file: Path, folder: Path | None = None) -> Path:
 
 def _copy(entry: WeightsEntry, file: Path, folder: Path) -> Path:
     return download(str(file.resolve()), folder / entry.file, entry.expected)
-
-
-def describe_file(path: Path) -> dict[str, object]:
-    """Return the manifest's entry for a weights file; ``default`` if it is the only one."""
-    info = read_info(path)
-    return {
-        "file": path.name,
-        "sha256": file_sha256(path),
-        "bytes": path.stat().st_size,
-        "model": info.model,
-        "task": info.task,
-        "levels": list(info.levels),
-        "training_sets": list(info.training_sets),
-        "scores": info.scores,
-        "licence": info.licence,
-        "default": True,
-        "bundled": True,
-    }
-
-
-def write_manifest(folder: Path) -> Path:
-    """Write ``weights.json`` of a folder; entries of files that are elsewhere are kept.
-
-    Of several files of one model and task the first by name is the default, unless the manifest
-    says otherwise already.
-
-    Raises:
-        WeightsError: if there is no such folder, or a file in it is not weights.
-    """
-    if not folder.is_dir():
-        raise WeightsError(f"There is no folder {folder}: give the one with the weights files.")
-    path = folder / MANIFEST
-    old: dict[str, Any] = json.loads(path.read_text("utf-8"))["weights"] if path.is_file() else {}
-    files = sorted(folder.glob("*.safetensors"))
-    entries = {name: entry for name, entry in old.items() if not entry["bundled"]}
-    kept = [*entries.values(), *(old[file.stem] for file in files if file.stem in old)]
-    chosen = {(entry["model"], entry["task"]) for entry in kept if entry["default"]}
-    for file in files:
-        entry = describe_file(file)
-        key = (entry["model"], entry["task"])
-        before = old.get(file.stem)
-        entry["default"] = before["default"] if before else key not in chosen
-        chosen.add(key)
-        entries[file.stem] = entry
-    text = json.dumps({"weights": entries}, indent=1, sort_keys=True) + "\n"
-    write_atomically(path, text.encode())
-    return path
-
-
-def _main(arguments: list[str]) -> None:
-    if len(arguments) != 1:
-        sys.exit("Give the folder with the weights files, such as weights/.")
-    try:
-        sys.stdout.write(f"{write_manifest(Path(arguments[0]))}\n")
-    except WeightsError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1:])

@@ -169,7 +169,7 @@ class TrainingConfig:
         """Return the levels that are trained, or for a range its ends and the papers' levels."""
         task, recipe = get_task(self.task), self.recipe
         if recipe.levels:
-            return recipe.levels
+            return tuple(dict.fromkeys(recipe.levels))
         if not recipe.wide or task.name == "sr":
             return task.levels
         if task.name == "jpeg":

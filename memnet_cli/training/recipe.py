@@ -73,7 +73,8 @@ class Recipe:
         sizes: sizes of the copies of every picture, 1 for its own.
         contrasts: of the copies of every picture at every size, 1 for its own; clipped to black and
             white.
-        levels: exactly these levels; empty leaves it to ``wide``.
+        levels: exactly these, one that is named twice drawn twice as often; empty leaves it to
+            ``wide``.
         wide: train beyond the papers' levels: see ``sigmas``, ``qualities``, ``quantised``.
         sigmas: smallest and largest noise level, drawn evenly, where ``wide``.
         qualities: JPEG quality factors where ``wide``.

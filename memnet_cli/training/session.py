@@ -140,7 +140,7 @@ def prepare_session(
         stride=recipe.stride,
         aligned=task.name == "sr",
         augment=recipe.augment,
-        levels=() if ranged else levels,
+        levels=() if ranged else recipe.levels or levels,
         level_range=ranged,
         undamaged=recipe.clean if recipe.wide and task.name == "denoise" else 0.0,
         altered=recipe.quantised if recipe.wide and task.name == "sr" else 0.0,

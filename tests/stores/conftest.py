@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from memnet_cli.stores import weights
-from memnet_cli.stores.weights import write_manifest
+from memnet_cli.stores.manifest import write_manifest
 
 
 @dataclass

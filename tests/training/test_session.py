@@ -44,3 +44,10 @@ def test_a_run_that_goes_on_has_other_drawings(tiny: TrainingConfig, learned: Pa
     first, second = session_of(fresh), session_of(replace(fresh, init=learned))
     assert first.sampler.drawings == second.sampler.drawings > 0
     assert not torch.equal(first.damage.pictures.pixels, second.damage.pictures.pixels)
+
+
+def test_a_level_named_twice_is_drawn_twice_as_often(tiny: TrainingConfig) -> None:
+    session = session_of(with_recipe(tiny, "levels=2,4,4", "batch=6", "stride=0"))
+    drawn = [session.sampler.draw(step).level for step in range(5)]
+    assert all(sorted(level) == [2, 2, 4, 4, 4, 4] for level in drawn)
+    assert session.data.origin.levels == (2, 4)
