@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,16 @@ if TYPE_CHECKING:
     from memnet_cli.training.config import TrainingConfig
 
 
+#: Options that decide the weights, besides the budget: what a run resumed by its folder alone does
+#: not heed.
+_OF_THE_RUN = {
+    *("model", "data", "recipe", "settings", "levels", "init", "teachers", "seed"),
+    *("validation", "validation_limit", "validation_share"),
+}
+
+
 def train(
+    context: typer.Context,
     task: Annotated[str | None, typer.Option("--task", help="sr, denoise or jpeg.")] = None,
     model: Annotated[
         str, typer.Option("--model", "-m", help="memnet, rednet, nlrn or plain.")
@@ -77,7 +87,10 @@ def train(
         float, typer.Option("--val-share", help="Share of the time to measure on the way.")
     ] = 0.05,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the run in --out; a budget replaces its own."),
+    ] = False,
     stop_after: Annotated[
         str | None, typer.Option("--stop-after", help="Save and leave after this time: 9m.")
     ] = None,
@@ -134,17 +147,20 @@ def train(
     from memnet_cli.training.records import check_folder, stored_identity
     from memnet_cli.training.tensorboard import check_tensorboard
 
+    seconds = None if duration is None else parse_duration(duration)
     stored = stored_identity(folder)
     if resume and task is None:
         if stored is None:
             raise UsageError(f"{folder} holds no run to resume: give --task and --data.")
+        _refuse_settings_of_the_run(context, folder)
         config = config_from_identity(stored, folder, machine)
+        if not steps is epochs is seconds is None:
+            config = replace(config, budget=Budget(steps, epochs, seconds))
     else:
         if task is None:
             raise UsageError("There is no task: give --task sr, denoise or jpeg.")
         overrides = [*(settings or ()), *(["levels=" + str(levels)] if levels else [])]
         chosen = load_recipe(recipe, model, overrides)
-        seconds = None if duration is None else parse_duration(duration)
         if recipe == "paper" and steps is epochs is seconds is None:
             epochs = chosen.epochs
         config = TrainingConfig(
@@ -167,6 +183,23 @@ def train(
     if tensorboard:
         check_tensorboard()
     _train(config, started, quiet)
+
+
+def _refuse_settings_of_the_run(context: typer.Context, folder: Path) -> None:
+    """Refuse options that a run resumed by its folder alone would not heed."""
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in _OF_THE_RUN
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise UsageError(
+            f"--resume without --task takes all that decides the weights from the run in {folder}: "
+            f"leave {' and '.join(given)} out, or start a new run with --init "
+            f"{folder / 'last.safetensors'}."
+        )
 
 
 def _weights_file(name: str, task: str) -> Path:

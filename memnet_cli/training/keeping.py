@@ -105,8 +105,9 @@ def save(session: Session, trainee: Trainee) -> None:
     if not session.world.leads:
         return
     fingerprint = session.data.fingerprint()
-    checkpoint = checkpoint_of(trainee, session.clock.elapsed(), fingerprint)
-    path = save_checkpoint(session.folder.checkpoints, checkpoint, session.config.machine.keep)
+    config = session.config
+    checkpoint = checkpoint_of(trainee, session.clock.elapsed(), fingerprint, str(config.budget))
+    path = save_checkpoint(session.folder.checkpoints, checkpoint, config.machine.keep)
     keep_weights(session, trainee, "last", {})
     session.tell(Saved(trainee.step, path.name))
 

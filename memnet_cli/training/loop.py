@@ -125,17 +125,6 @@ def train(
             ) from None
 
 
-def _progress(session: Session, trainee: Trainee) -> float:
-    """Return the share of the budget that is used; it never falls."""
-    budget = session.config.budget
-    if budget.steps is not None:
-        return trainee.step / budget.steps if budget.steps else 1.0
-    if budget.epochs is not None:
-        samples = trainee.step * session.config.recipe.batch
-        return samples / (budget.epochs * session.sampler.epoch_samples)
-    return max(trainee.progress, session.clock.progress())
-
-
 @dataclass
 class _Agenda:
     """When things were last done, in seconds of the run, and the steps since the last report."""
@@ -167,7 +156,8 @@ def _run(session: Session, trainee: Trainee) -> TrainingResult:
 def _over(session: Session, trainee: Trainee) -> bool:
     """Say whether the session ends here, the same in all processes; sets the progress."""
     asked = _why_leave(session) != ""
-    leave, progress = agree(session.world, asked, _progress(session, trainee))
+    used = session.progress(trainee.step, trainee.progress)
+    leave, progress = agree(session.world, asked, used)
     trainee.progress = min(progress, 1.0)
     return bool(leave) or progress >= 1.0
 

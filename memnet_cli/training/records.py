@@ -68,6 +68,8 @@ def stored_identity(out: Path) -> dict[str, object] | None:
 def check_folder(config: TrainingConfig) -> bool:
     """Check that the run folder is free or holds the very run that is to go on.
 
+    Its budget may be another one now.
+
     Returns:
         Whether it holds that run.
 
@@ -81,7 +83,7 @@ def check_folder(config: TrainingConfig) -> bool:
         raise UsageError(
             f"{config.out} holds a run already: go on with --resume, or give another --out."
         )
-    different = sorted(_differences(stored, asked))
+    different = sorted(_differences({**stored, "budget": asked["budget"]}, asked))
     if different:
         raise UsageError(
             f"The run in {config.out} was started with other settings ({', '.join(different)}): "
@@ -91,17 +93,20 @@ def check_folder(config: TrainingConfig) -> bool:
 
 
 def claim_folder(config: TrainingConfig) -> RunFolder:
-    """Make the run folder with the description of the run in it, unless it is there already.
+    """Make the run folder with the description of the run in it.
+
+    Of a run that goes on only a new budget is written.
 
     Raises:
         UsageError: as :func:`check_folder`, and for a folder that cannot be written.
     """
     folder = RunFolder(config.out)
-    if check_folder(config):
+    run = identity(config)
+    if check_folder(config) and stored_identity(config.out) == run:
         return folder
     try:
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
-        document = {"memnet": __version__, "run": identity(config)}
+        document = {"memnet": __version__, "run": run}
         write_atomically(folder.path / "recipe.toml", recipe_text(config).encode())
         write_atomically(folder.description, (json.dumps(document, indent=2) + "\n").encode())
     except OSError as error:

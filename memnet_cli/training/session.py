@@ -85,6 +85,19 @@ class Session:
         with self.mixed_precision():
             return self.teacher.targets(clean, degraded, level, step), degraded
 
+    def progress(self, step: int, before: float) -> float:
+        """Return the share of the budget that is used after ``step`` steps.
+
+        Of a budget in time it never falls below what it was ``before``.
+        """
+        budget = self.config.budget
+        if budget.steps is not None:
+            return step / budget.steps if budget.steps else 1.0
+        if budget.epochs is not None:
+            samples = step * self.config.recipe.batch
+            return samples / (budget.epochs * self.sampler.epoch_samples)
+        return max(before, self.clock.progress())
+
     def mixed_precision(self) -> AbstractContextManager[object]:
         """Return the context in which networks run in the run's precision."""
         runtime = self.runtime

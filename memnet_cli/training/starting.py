@@ -52,11 +52,22 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
     if world.leads:
         keep_until(session.folder, trainee.step)
     session.clock.earlier = trainee.seconds
+    _take_up_budget(session, trainee, checkpoint.budget)
     session.clock.began_at = trainee.progress
     session.tell(
         Note(f"Going on after step {trainee.step} ({trainee.progress:.1%} of the budget).")
     )
     return trainee
+
+
+def _take_up_budget(session: Session, trainee: Trainee, before: str) -> None:
+    """Set the progress to the share of the budget of now, which may be another than ``before``."""
+    now = str(session.config.budget)
+    changed = before not in {"", now}
+    used = session.progress(trainee.step, 0.0 if changed else trainee.progress)
+    trainee.progress = min(1.0, used)
+    if changed:
+        session.tell(Note(f"The budget is {now} now, {before} before."))
 
 
 def _refuse_different_steps(world: World, step: int) -> None:

@@ -41,6 +41,7 @@ class Checkpoint:
         best: best validation score so far, mean PSNR in dB; None before the first.
         generators: states of torch's random number generators: CPU, then every CUDA device.
         data: fingerprint of the training pictures.
+        budget: that the progress is a share of; empty in a checkpoint from before it was kept.
     """
 
     step: int
@@ -54,6 +55,7 @@ class Checkpoint:
     best: float | None
     generators: tuple[torch.Tensor, ...]
     data: str
+    budget: str = ""
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:

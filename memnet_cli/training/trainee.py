@@ -223,13 +223,14 @@ def grow_if_due(trainee: Trainee, config: TrainingConfig, runtime: Runtime, worl
     return True
 
 
-def checkpoint_of(trainee: Trainee, seconds: float, data: str) -> Checkpoint:
+def checkpoint_of(trainee: Trainee, seconds: float, data: str, budget: str) -> Checkpoint:
     """Return everything that the run needs to go on.
 
     Args:
         trainee: the run as it is now.
         seconds: wall time used so far.
         data: fingerprint of the training pictures.
+        budget: of the run, in words.
     """
     return Checkpoint(
         step=trainee.step,
@@ -243,6 +244,7 @@ def checkpoint_of(trainee: Trainee, seconds: float, data: str) -> Checkpoint:
         best=trainee.best,
         generators=generator_states(),
         data=data,
+        budget=budget,
     )
 
 

@@ -80,6 +80,31 @@ def test_a_run_can_be_stopped_and_resumed_by_its_folder_alone(
     assert "30 steps" in again.out
 
 
+def test_a_finished_run_is_given_more_steps_by_its_folder_alone(
+    memnet: Memnet, one_run: Path
+) -> None:
+    again = ("train", "--resume", "--out", one_run, "--device", "cpu", "--precision", "fp32")
+    ran = memnet(*again, "--steps", 5)
+    assert (ran.code, "The budget is 5 steps now, 3 steps before." in ran.err) == (0, True)
+    assert read_info(one_run / "last.safetensors").steps == 5
+    both = memnet(*again, "--steps", 9, "--time", "9m")
+    assert (both.code, "exactly one of --steps" in both.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        (["--set", "lr=0.5"], "leave --set out"),
+        (["-m", "rednet", "--seed", "0"], "leave --model and --seed out"),
+    ],
+)
+def test_a_run_resumed_by_its_folder_alone_heeds_no_settings_and_says_so(
+    memnet: Memnet, one_run: Path, setting: list[str], named: str
+) -> None:
+    ran = memnet("train", "--resume", "--out", one_run, *setting)
+    assert (ran.code, named in ran.err) == (2, True)
+
+
 def test_weights_are_exported(memnet: Memnet, one_run: Path, tmp_path: Path) -> None:
     target = tmp_path / "mine.safetensors"
     ran = memnet("export", one_run, target)

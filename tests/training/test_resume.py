@@ -16,9 +16,10 @@ from safetensors.torch import load_file
 
 from memnet_cli.errors import TrainingError, UsageError
 from memnet_cli.files import write_atomically
-from memnet_cli.training.config import Budget, Machine, TrainingConfig
+from memnet_cli.training.config import Budget, Machine, TrainingConfig, config_from_identity
 from memnet_cli.training.events import Event, Note, Progress, Saved
 from memnet_cli.training.recipe_files import load_recipe
+from memnet_cli.training.records import RunFolder, read_metrics, stored_identity
 from memnet_cli.training.state import checkpoints
 from tests.training.conftest import TINY, StartTraining, checkpoint_of, run, tiny_run, wait_until
 
@@ -131,6 +132,39 @@ def test_time_is_counted_over_all_sessions(tiny: TrainingConfig) -> None:
     assert second.step > first.step
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [(Budget(steps=4), Budget(steps=16)), (Budget(epochs=0.01), Budget(epochs=0.1))],
+)
+def test_a_run_with_a_longer_budget_goes_on_at_the_rate_of_that(
+    tiny: TrainingConfig, before: Budget, now: Budget
+) -> None:
+    assert run(replace(tiny, budget=before)).finished
+    done = checkpoint_of(tiny).step
+    said: list[str] = []
+    longer = replace(_resumed(tiny), budget=now)
+    result = run(longer, lambda event: said.extend([event.text] if isinstance(event, Note) else []))
+    whole = run(replace(tiny, budget=now, out=tiny.out.with_name("whole")))
+    assert result.finished and result.step == whole.step > done
+    rates = [
+        [entry["lr"] for entry in read_metrics(RunFolder(out)) if entry["kind"] == "train"]
+        for out in (tiny.out, whole.weights.parent)
+    ]
+    assert rates[0][-1] == rates[1][-1]
+    assert f"The budget is {now} now, {before} before." in said
+    # the run is what it has become: it is taken up by its folder alone
+    stored = stored_identity(tiny.out)
+    assert stored is not None
+    assert config_from_identity(stored, tiny.out, tiny.machine).budget == now
+
+
+def test_a_run_in_time_is_given_more_of_it(tiny: TrainingConfig) -> None:
+    first = run(replace(tiny, budget=Budget(seconds=3.0)))
+    assert first.finished
+    second = run(replace(_resumed(tiny), budget=Budget(seconds=first.seconds + 3.0)))
+    assert second.finished and second.step > first.step
+
+
 def test_other_pictures_cannot_take_over_a_run(tiny: TrainingConfig, tmp_path: Path) -> None:
     folder = tmp_path / "changing"
     shutil.copytree(tiny.data[0], folder)
@@ -173,9 +207,11 @@ def test_another_recipe_cannot_take_over_a_run(tiny: TrainingConfig) -> None:
     with pytest.raises(UsageError, match="holds a run already: go on with --resume"):
         run(tiny)
     other = replace(tiny, recipe=replace(tiny.recipe, lr=0.5), budget=Budget(steps=9))
-    with pytest.raises(UsageError, match=r"budget.steps 6 -> 9, recipe.lr 0.001 -> 0.5"):
+    with pytest.raises(UsageError, match=r"other settings \(recipe.lr 0.001 -> 0.5\)"):
         run(_resumed(other))
     assert checkpoint_of(tiny).step == 6
+    stored = stored_identity(tiny.out)
+    assert stored is not None and stored["budget"] == {"steps": 6}
     elsewhere = replace(tiny, machine=Machine("cpu", "fp32", keep=1, save_seconds=1.0))
     assert run(_resumed(elsewhere)).finished
 
