@@ -81,7 +81,7 @@ def download_weights(
     if source not in {_RELEASE, _AUTHORS}:
         raise UsageError(f"--source {source} is unknown: expected {_RELEASE} or {_AUTHORS}.")
     if show_list:
-        _list(source, json)
+        _list(names or [], source, json)
         return
     if everything and names:
         raise UsageError("--all fetches the whole zoo: leave the names away, or --all.")
@@ -170,21 +170,22 @@ def _progress(*, hidden: bool) -> Progress:
     )
 
 
-def _list(source: str, json: bool) -> None:
+def _list(names: Sequence[str], source: str, json: bool) -> None:
+    """Show the named weights, or all."""
     if source == _AUTHORS:
-        _show_authors(json)
+        _show_authors(names, json)
     else:
-        from memnet_cli.stores.weights import weights_entries
+        from memnet_cli.stores.weights import get_weights, weights_entries
 
-        show_weights(weights_entries(), json=json)
+        show_weights([get_weights(name) for name in names] or weights_entries(), json=json)
 
 
-def _show_authors(json: bool) -> None:
-    from memnet_cli.stores.authors import ADDRESS, AUTHORS_MODELS, LICENCE
+def _show_authors(names: Sequence[str], json: bool) -> None:
+    from memnet_cli.stores.authors import ADDRESS, AUTHORS_MODELS, LICENCE, get_authors_model
 
+    models = [get_authors_model(name) for name in names] or AUTHORS_MODELS
     states = {
-        model.name: "cached" if model.target(None).is_file() else "remote"
-        for model in AUTHORS_MODELS
+        model.name: "cached" if model.target(None).is_file() else "remote" for model in models
     }
     if json:
         print_json(
@@ -196,13 +197,13 @@ def _show_authors(json: bool) -> None:
                     "licence": LICENCE,
                     "state": states[model.name],
                 }
-                for model in AUTHORS_MODELS
+                for model in models
             }
         )
         return
     rows = [
         (model.name, model.task, ", ".join(model.training_sets), states[model.name])
-        for model in AUTHORS_MODELS
+        for model in models
     ]
     columns = ("weights", "task", "trained on", "where")
     out.print(table(f"The authors' models; licence: {LICENCE}", columns, rows))

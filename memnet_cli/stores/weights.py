@@ -30,6 +30,7 @@ from memnet_cli.stores.downloads import (
 RELEASE_ADDRESS = "https://github.com/memnet-cli/memnet/releases/download/weights-v1"
 MIRROR_VARIABLE = "MEMNET_WEIGHTS_MIRROR"
 MANIFEST = "weights.json"
+DEFAULT_MODEL = "memnet"
 
 
 @dataclass(frozen=True)
@@ -160,12 +161,13 @@ def find_weights(
 
     Args:
         name: a file, or a name of the zoo; None for the defaults of ``model``.
-        model: an architecture, or a name of the zoo.
+        model: an architecture, or a name of the zoo. Beside ``name`` any but ``DEFAULT_MODEL``
+            must be the architecture of those weights.
         task: what is to be restored.
         patience: with the network.
 
     Raises:
-        WeightsError: for a file or name that is not there, or weights of another task.
+        WeightsError: for a file or name that is not there, or weights of another task or model.
         DownloadError: if they cannot be fetched.
     """
     if name is not None and _looks_like_file(name):
@@ -178,7 +180,12 @@ def find_weights(
         path = Path(model)
     else:
         path = fetch(_by_model_or_name(model), patience=patience)
-    check_purpose(path, task)
+    info = check_purpose(path, task)
+    if name is not None and model not in {DEFAULT_MODEL, name, info.model}:
+        raise WeightsError(
+            f"--weights {name} holds {info.model}, and --model {model} is something else: give one "
+            "of the two."
+        )
     return path
 
 

@@ -30,6 +30,12 @@ def test_list(memnet: Memnet) -> None:
     assert listed["memnet-m6r6-sr"]["state"] == "bundled"
     assert listed["memnet-m6r6-sr"]["training_sets"] == ["T91", "BSD-train"]
     assert "memnet-m6r6-denoise" in memnet("download-weights", "--list").out
+    one = memnet("download-weights", "memnet-m6r6-sr", "--list").out
+    assert "memnet-m6r6-sr" in one and "memnet-m6r6-denoise" not in one
+    authors = ("download-weights", "--source", "authors", "--list")
+    name, other, *_ = json.loads(memnet(*authors, "--json").out)
+    listed = memnet(*authors, name).out
+    assert name in listed and other not in listed
 
 
 def test_list_fits_a_narrow_terminal_with_whole_names(
@@ -115,6 +121,8 @@ def test_from_a_right_file_needs_no_network(
     (("memnet-m6r6-zr",), "Did you mean 'memnet-m6r6-"),
     (("memnet-m6r6-sr", "--from", "."), "is no file"),
     (("--source", "elsewhere", "--list"), "--source elsewhere is unknown"),
+    (("memnet-m6r6-zr", "--list"), "Did you mean 'memnet-m6r6-"),
+    (("memnet-m6r6-sr", "--list", "--source", "authors"), "The authors released no"),
 ])  # fmt: skip
 def test_wrong_arguments_cost_no_torch(
     memnet_process: Memnet, arguments: tuple[str, ...], said: str

@@ -81,6 +81,14 @@ def test_wrong_task(zoo: Path) -> None:
         find_weights("tiny-sr", model="memnet", task="denoise")
 
 
+@pytest.mark.parametrize("model", ["rednet", "tiny-jpeg"])
+def test_a_model_that_the_weights_are_not_of(zoo: Path, model: str) -> None:
+    with pytest.raises(WeightsError, match=f"holds memnet, and --model {model} is something else"):
+        find_weights("tiny-sr", model=model, task="sr")
+    bundled = zoo / "tiny-sr.safetensors"
+    assert find_weights("tiny-sr", model="tiny-sr", task="sr") == bundled
+
+
 def test_file_that_is_not_there(zoo: Path) -> None:
     with pytest.raises(WeightsError, match="There is no weights file"):
         find_weights("nowhere/x.safetensors", model="memnet", task="sr")
