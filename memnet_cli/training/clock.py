@@ -27,7 +27,8 @@ class Clock:
         started: when this session began, by ``time.monotonic``.
         budget: seconds in all; None where steps or epochs are counted.
         earlier: seconds of the sessions before.
-        began_at: progress when this session began.
+        began_at: progress before the first step of this session.
+        began: seconds of this session before that, for reading weights and pictures.
         step: what one step takes, of late.
         measuring: what one measurement of the last network was expected to take.
         fitting: what fitting the result before it was expected to take.
@@ -39,6 +40,7 @@ class Clock:
     budget: float | None
     earlier: float = 0.0
     began_at: float = 0.0
+    began: float = 0.0
     step: float = 0.0
     measuring: float = 0.0
     fitting: float = 0.0
@@ -48,6 +50,10 @@ class Clock:
     def session(self) -> float:
         """Return the seconds since this session began."""
         return time.monotonic() - self.started
+
+    def begin(self, progress: float) -> None:
+        """Take note that the first step of this session is next."""
+        self.began_at, self.began = progress, self.session()
 
     def left_of(self, limit: float) -> float:
         """Return the seconds of this session until one more step would pass ``limit``."""
@@ -94,11 +100,11 @@ class Clock:
         return self.started + self.budget - self.earlier - _CLOSING_SECONDS
 
     def seconds_left(self, progress: float) -> float | None:
-        """Predict the rest of the run from the budget, or from the pace of this session.
+        """Predict the rest of the run from the budget, or from the pace since the first step.
 
         None as long as this session has not come any further.
         """
         if self.budget is not None:
             return max(0.0, self.budget - self.elapsed())
         done = progress - self.began_at
-        return self.session() * (1.0 - progress) / done if done > 0 else None
+        return (self.session() - self.began) * (1.0 - progress) / done if done > 0 else None

@@ -141,6 +141,7 @@ def _run(session: Session, trainee: Trainee) -> TrainingResult:
     forecast_measuring(session, trainee)
     now = session.clock.elapsed()
     agenda = _Agenda(trainee.step, now, now, now, Meter())
+    session.clock.begin(trainee.progress)
     while not _over(session, trainee):
         if grow_if_due(trainee, session.config, session.runtime, session.world):
             session.tell(Note(f"Grown to {recursions_of(trainee.model)} recursions."))

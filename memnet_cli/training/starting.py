@@ -53,7 +53,6 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
         keep_until(session.folder, trainee.step)
     session.clock.earlier = trainee.seconds
     _take_up_budget(session, trainee, checkpoint.budget)
-    session.clock.began_at = trainee.progress
     session.tell(
         Note(f"Going on after step {trainee.step} ({trainee.progress:.1%} of the budget).")
     )

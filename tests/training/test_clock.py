@@ -105,8 +105,11 @@ def test_sessions_add_up(now: list[float]) -> None:
     assert clock.elapsed() == 50.0
     assert clock.seconds_left(0.5) == 50.0
     assert clock.deadline() == pytest.approx(1058.0)
-    assert Clock(1000.0, None, began_at=0.2).seconds_left(0.4) == pytest.approx(30.0)
-    assert Clock(1000.0, None, began_at=0.2).seconds_left(0.2) is None, "nothing to go by yet"
+    steps = Clock(1000.0, None, earlier=40.0)
+    steps.begin(0.2)  # after 10 seconds of reading, which the steps did not take
+    assert steps.seconds_left(0.2) is None, "nothing to go by yet"
+    now[0] = 1015.0
+    assert steps.seconds_left(0.4) == pytest.approx(15.0)
 
 
 def test_measuring_stops_at_its_deadline_but_not_before_the_first_picture(
