@@ -41,12 +41,14 @@ class Validation:
         images: of it; none if there is nothing to measure on.
         task: the damage.
         levels: of the damage.
+        whole: whether these are all pictures of the set, so that the scores are the set's.
     """
 
     name: str
     images: Images
     task: Task
     levels: tuple[int, ...]
+    whole: bool = True
 
     def pixels(self, image: DatasetImage) -> int:
         """Return how many pixels the measurement of one picture restores, over all levels."""
@@ -106,8 +108,8 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
         )
     if config.validation is not None:
         _refuse_seen(origin, measured, name)
-    levels = config.measured_levels()
-    validation = Validation(name, measured[: config.validation_limit], task_of(config), levels)
+    levels, some = config.measured_levels(), measured[: config.validation_limit]
+    validation = Validation(name, some, task_of(config), levels, whole=len(some) == len(measured))
     digest = "".join(map(file_sha256, config.teachers))
     return TrainingData(images, validation, origin, digest)
 

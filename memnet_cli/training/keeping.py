@@ -80,7 +80,7 @@ def described(session: Session, trainee: Trainee, scores: dict[int, LevelScores]
     """Return what the weights of now say about themselves."""
     origin = session.data.origin
     validation = session.data.validation
-    whole = all(len(score.images) == len(validation.images) for score in scores.values())
+    every = all(len(score.images) == len(validation.images) for score in scores.values())
     measured = {
         validation.name: {
             str(level): {"psnr": round(score.psnr, 4), "ssim": round(score.ssim, 6)}
@@ -92,7 +92,7 @@ def described(session: Session, trainee: Trainee, scores: dict[int, LevelScores]
         config=config_to_mapping(trainee.model.config),
         steps=origin.steps + trainee.step,
         pixels_seen=origin.pixels_seen + trainee.pixels,
-        scores=measured if scores and whole else {},
+        scores=measured if scores and every and validation.whole else {},
     )
 
 

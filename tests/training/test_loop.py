@@ -66,6 +66,22 @@ def test_the_scores_are_those_of_the_benchmark_on_pictures_held_back(
         assert stored["psnr"] == pytest.approx(score.psnr, abs=1e-4)
 
 
+@pytest.mark.parametrize(("limit", "told"), [(1, False), (2, True), (None, True)])
+def test_scores_of_a_part_of_a_set_are_not_put_into_the_weights_as_the_sets(
+    tiny: TrainingConfig, pictures: Path, tmp_path: Path, limit: int | None, told: bool
+) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    for number in range(2):
+        with Image.open(pictures / f"{number}.png") as picture:
+            picture.rotate(90, expand=True).save(others / f"{number}.png")
+    result = run(replace(tiny, validation=str(others), validation_limit=limit))
+    assert len(result.scores[2].images) == (limit or 2)
+    for which in ("last", "best"):
+        scores = read_info(tiny.out / f"{which}.safetensors").scores
+        assert bool(scores) == told
+
+
 def test_the_weights_say_how_they_were_made(tiny: TrainingConfig) -> None:
     result = run(tiny)
     _, info = load_weights(result.weights)
