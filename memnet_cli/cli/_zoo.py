@@ -51,13 +51,22 @@ def _weights_table(entries: Sequence[WeightsEntry]) -> Table:
         made.add_row(
             entry.name,
             entry.task or "all",
-            "yes" if entry.default else "no",
+            _default(entry),
             f"{entry.bytes / 1e6:.1f}",
             entry.state,
             entry.licence,
             ", ".join(entry.training_sets),
         )
     return made
+
+
+def _default(entry: WeightsEntry) -> str:
+    """Say what the weights are taken for: without a model, with one, or only by their name."""
+    from memnet_cli.stores.weights import DEFAULT_MODEL
+
+    if not entry.default:
+        return "no"
+    return "yes" if entry.model == DEFAULT_MODEL else f"-m {entry.model}"
 
 
 def _scores_table(entries: Sequence[WeightsEntry]) -> Table:
