@@ -44,6 +44,11 @@ class Grid:
     block: int
     multiplicity: Tensor | None
 
+    @property
+    def keys(self) -> int:
+        """How many pixels the window of a group has, K."""
+        return (self.block + 2 * self.reach) ** 2 if self.block else self.height * self.width
+
     @cached_property
     def bias(self) -> Tensor | None:
         """What is added before a softmax so that every key counts as often as it is met."""
@@ -62,15 +67,29 @@ class Grid:
         return squares.transpose(2, 3).reshape(-1, self.block**2, channels)
 
     def windows(self, maps: Tensor) -> Tensor:
-        """Return a view (groups..., rows, columns, C): the keys of every group."""
-        rows = maps.permute(0, 2, 3, 1)
+        """Return a view (N, high, wide, rows, columns, C): the keys of every square."""
+        side = self.block + 2 * self.reach
+        rows = self._surroundings(maps, self.reach)
+        return rows.unfold(1, side, self.block).unfold(2, side, self.block).movedim(3, -1)
+
+    def copies(self, maps: Tensor) -> Tensor:
+        """Return (groups, K, C), the keys of every group, with a fast gradient.
+
+        What `windows` has, put together from shifted squares: the gradient of these is a sum of
+        few large maps, where that of overlapping views is a sum pixel by pixel.
+        """
         if not self.block:
-            return rows
-        reach, block = self.reach, self.block
-        side = block + 2 * reach
-        rows = _wrapped(rows, -reach, _ceiling(self.height, block) + reach, dim=1)
-        rows = _wrapped(rows, -reach, _ceiling(self.width, block) + reach, dim=2)
-        return rows.unfold(1, side, block).unfold(2, side, block).permute(0, 1, 2, 4, 5, 3)
+            return maps.permute(0, 2, 3, 1).flatten(1, 2)
+        side = self.block + 2 * self.reach
+        rows = self._surroundings(maps, _ceiling(2 * self.reach, self.block) - self.reach)
+        keys = _windows_of(_windows_of(rows, side, self.block, dim=1), side, self.block, dim=3)
+        return keys.transpose(2, 3).flatten(3, 4).flatten(0, 2)
+
+    def _surroundings(self, maps: Tensor, after: int) -> Tensor:
+        """Return (N, H, W, C), wrapped around: what the windows of the squares reach."""
+        rows = maps.permute(0, 2, 3, 1)
+        rows = _wrapped(rows, -self.reach, _ceiling(self.height, self.block) + after, dim=1)
+        return _wrapped(rows, -self.reach, _ceiling(self.width, self.block) + after, dim=2)
 
     def join(self, groups: Tensor, count: int) -> Tensor:
         """Put the (groups, Q, C) pixels of ``count`` planes back to (N, C, H, W)."""
@@ -124,6 +143,21 @@ def _wrapped(rows: Tensor, first: int, stop: int, dim: int) -> Tensor:
     return rows.index_select(dim, index)
 
 
+def _windows_of(rows: Tensor, side: int, block: int, dim: int) -> Tensor:
+    """Make windows of ``side`` positions, ``block`` apart: (..., windows, side, ...).
+
+    The length of the dimension is that of the windows' blocks and of the blocks they reach.
+    """
+    reached = _ceiling(side, block) - block
+    count = rows.shape[dim] - reached
+    shape = (*rows.shape[:dim], count // block, block, *rows.shape[dim + 1 :])
+    parts = [
+        rows.narrow(dim, start, count).reshape(shape).narrow(dim + 1, 0, min(block, side - start))
+        for start in range(0, side, block)
+    ]
+    return torch.cat(parts, dim + 1)
+
+
 @dataclass(frozen=True)
 class Correlation:
     """What a step knows of the correlations of the steps before it (s_corr, eq. 7).
@@ -161,12 +195,15 @@ def attend(
     thetas, psis = (*earlier.thetas, theta), (*earlier.psis, psi)
     stored = _fits(grid, theta)
     now_theta, now_psi = (theta, psi) if stored else (torch.cat(thetas, 1), torch.cat(psis, 1))
-    queries, keys, tokens = grid.queries(now_theta), grid.windows(now_psi), grid.windows(values)
+    queries = grid.queries(now_theta)
     sums: list[Tensor] = []
     logits: list[Tensor] = []
-    size, height = _chunk(queries, keys)
+    size, height = _chunk(grid, queries)
     for own, near, token in zip(
-        torch.split(queries, size), _copies(keys, size), _copies(tokens, size), strict=True
+        torch.split(queries, size),
+        _copies(grid, now_psi, size),
+        _copies(grid, values, size),
+        strict=True,
     ):
         for row in range(0, queries.shape[1], height):
             rows = slice(row, row + height)
@@ -184,35 +221,33 @@ def attend(
 
 def _fits(grid: Grid, maps: Tensor) -> bool:
     pixels = maps.shape[0] * grid.height * grid.width
-    keys = (grid.block + 2 * grid.reach) ** 2 if grid.block else grid.height * grid.width
-    return 4 * pixels * keys <= STORED_BYTES
+    return 4 * pixels * grid.keys <= STORED_BYTES
 
 
-def _chunk(queries: Tensor, keys: Tensor) -> tuple[int, int]:
+def _chunk(grid: Grid, queries: Tensor) -> tuple[int, int]:
     """Return how many groups, and rows of each, are worked on at once: of several groups all."""
     own = queries.shape[1]
-    others = keys.shape[-3] * keys.shape[-2]
-    limit = _CHUNK_BYTES.get(queries.device.type, _CHUNK_BYTES_ELSEWHERE) // (4 * others)
+    limit = _CHUNK_BYTES.get(queries.device.type, _CHUNK_BYTES_ELSEWHERE) // (4 * grid.keys)
     size = max(1, limit // own)
     return size, own if size > 1 else math.ceil(own / math.ceil(own / max(1, limit)))
 
 
-def _copies(windows: Tensor, size: int) -> Iterator[Tensor]:
+def _copies(grid: Grid, maps: Tensor, size: int) -> Iterator[Tensor]:
     """Yield the keys of ``size`` groups at a time: (groups, K, C).
 
     With gradients all at once, since they are kept anyway, and the gradient of many small copies
     out of one map is many maps to add up.
     """
-    *lead, high, wide, channels = windows.shape
-    if len(lead) == 1 or torch.is_grad_enabled():
-        yield from torch.split(windows.reshape(-1, high * wide, channels), size)
+    if not grid.block or torch.is_grad_enabled():
+        yield from torch.split(grid.copies(maps), size)
         return
-    rows, columns = lead[1], lead[2]
-    for start in range(0, math.prod(lead), size):
-        groups = range(start, min(start + size, math.prod(lead)))
+    windows = grid.windows(maps)
+    rows, columns = windows.shape[1:3]
+    count = windows.shape[0] * rows * columns
+    for start in range(0, count, size):
         chosen = [
             windows[group // (rows * columns), group // columns % rows, group % columns]
-            for group in groups
+            for group in range(start, min(start + size, count))
         ]
         yield torch.stack(chosen).flatten(1, 2)
 
@@ -222,13 +257,14 @@ def _correlation(
 ) -> Tensor:
     """Return (groups, Q, K), float32 at least; the bias goes in once, with the first step."""
     product = torch.bmm(queries, keys.transpose(1, 2))
+    added = bias if before is None else before
+    if torch.is_grad_enabled() and added is not None:
+        return product + added  # in float32, as the added is
     if product.dtype != torch.float64:
         product = product.float()
     if before is not None:
-        return before + product if torch.is_grad_enabled() else before.add_(product)
-    if bias is None:
-        return product
-    return product + bias if torch.is_grad_enabled() else product.add_(bias)
+        return before.add_(product)
+    return product if bias is None else product.add_(bias)
 
 
 def _averaging(correlation: Tensor, grid: Grid, rows: slice) -> Tensor:

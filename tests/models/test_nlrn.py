@@ -193,3 +193,18 @@ def test_a_network_trained_on_large_patches_slides_its_neighbourhood() -> None:
     assert isinstance(asked, PatchAverage)
     assert (asked.side, asked.stride) == (10, 7)
     assert asked.halo == 9
+
+
+@pytest.mark.parametrize("reach", [3, 4, 8, 22])
+def test_copies_are_the_windows_and_so_is_their_gradient(reach: int) -> None:
+    height, width = 2 * reach + 13, 2 * reach + 20
+    grid = plan_grid(height, width, 2 * reach + 1, torch.device("cpu"))
+    assert grid.block
+    maps = torch.randn(2, 3, height, width, dtype=torch.float64, requires_grad=True)
+    copies = grid.copies(maps)
+    windows = grid.windows(maps).flatten(3, 4).flatten(0, 2)
+    torch.testing.assert_close(copies, windows, rtol=0, atol=0)
+    toward = torch.randn_like(windows)
+    (ours,) = torch.autograd.grad(copies, maps, toward)
+    (views,) = torch.autograd.grad(windows, maps, toward)
+    torch.testing.assert_close(ours, views)
