@@ -45,8 +45,29 @@ class Outputs:
 class Check:
     """Tolerances of ``--check``: PSNR in dB, and SSIM."""
 
-    psnr: float
-    ssim: float
+    psnr: float = 0.02
+    ssim: float = 0.001
+
+
+def check_tolerances(check: bool, psnr: float | None, ssim: float | None) -> Check | None:
+    """Return the tolerances of ``--check``, None without it.
+
+    Raises:
+        UsageError: for a tolerance without ``--check``, which would go unheeded.
+    """
+    given = [
+        name for name, value in (("--tolerance", psnr), ("--ssim-tolerance", ssim))
+        if value is not None
+    ]  # fmt: skip
+    if given and not check:
+        names = " and ".join(given)
+        raise UsageError(f"{names} without --check would go unheeded: give --check too.")
+    if not check:
+        return None
+    return Check(
+        Check.psnr if psnr is None else psnr,
+        Check.ssim if ssim is None else ssim,
+    )
 
 
 def check_outputs(

@@ -22,7 +22,7 @@ from memnet_cli.cli._options import (
     Tile,
     TileOverlap,
 )
-from memnet_cli.cli._results import Check, Outputs, check_outputs, finish
+from memnet_cli.cli._results import Check, Outputs, check_outputs, check_tolerances, finish
 from memnet_cli.config import RuntimeOptions, parse_tile
 from memnet_cli.errors import UsageError
 
@@ -76,11 +76,13 @@ def benchmark(
         typer.Option("--check", help="Compare with recorded or published values; 1 on a miss."),
     ] = False,
     tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0.0, help="Of --check, in dB.")
-    ] = 0.02,
+        float | None,
+        typer.Option("--tolerance", min=0.0, show_default="0.02", help="Of --check, in dB."),
+    ] = None,
     ssim_tolerance: Annotated[
-        float, typer.Option("--ssim-tolerance", min=0.0, help="Of --check.")
-    ] = 0.001,
+        float | None,
+        typer.Option("--ssim-tolerance", min=0.0, show_default="0.001", help="Of --check."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the tables as CSV.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print the tables as LaTeX.")] = False,
@@ -112,7 +114,7 @@ def benchmark(
     """
     formats = {".json": json, ".csv": csv, ".tex": latex, ".md": markdown}
     outputs = check_outputs(formats, published, tuple(save or ()), report, quiet)
-    tolerances = Check(tolerance, ssim_tolerance) if check else None
+    tolerances = check_tolerances(check, tolerance, ssim_tolerance)
     if results is not None:
         _show_saved(results, dataset, outputs, tolerances)
         return
