@@ -169,9 +169,10 @@ def test_models_says_which_weights_are_taken_by_default(memnet: Memnet) -> None:
         for words in map(str.split, memnet("models").out.splitlines())
         if len(words) > 3 and words[2] in {"yes", "no", "-m"}
     }
-    for task in ("denoise", "jpeg"):
-        other = find_weights(None, model="rednet", task=task).stem
-        assert listed.pop(other) == "-m", "taken by default with `-m rednet` only"
+    named = [("rednet", "sr"), ("rednet", "denoise"), ("rednet", "jpeg"), ("nlrn", "denoise")]
+    for model, task in named:
+        other = find_weights(None, model=model, task=task).stem
+        assert listed.pop(other) == "-m", f"taken by default with `-m {model}` only"
     for task in ("sr", "denoise", "jpeg"):
         taken = find_weights(None, model="memnet", task=task).stem
         assert listed[taken] == "yes"
