@@ -8,6 +8,7 @@ Each way runs in a process of its own, for its peak of resident memory:
 
     python benchmarks/nlrn_modes.py --weights w.safetensors --size 128 --size 256 --psnr Set12
     python benchmarks/nlrn_modes.py --kernels
+    python benchmarks/nlrn_modes.py --training
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -217,6 +219,30 @@ def print_kernels() -> None:
         print(f"| {step} | flex_attention | {seconds / _FLEX_SIDE**2 * 1e6:.1f} |", flush=True)
 
 
+def print_training() -> None:
+    """Print what a forward and backward pass costs by either way to copy the windows."""
+
+    def views(grid: neighbourhood.Grid, maps: Tensor) -> Tensor:
+        return grid.windows(maps).flatten(3, 4).flatten(0, 2)
+
+    config = NLRNConfig(steps=6, width=64, embedding_width=32, neighbourhood=17)
+    model = build_model(config).train()
+    patches = torch.rand(8, 1, 48, 48)
+
+    def passes() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = (model(patches) - patches).abs().mean()
+        loss.backward()
+
+    print("| windows | CPU s |\n| :-- | --: |")
+    for name, way in (
+        ("shifted squares", neighbourhood.Grid.copies),
+        ("overlapping views", views),
+    ):
+        with mock.patch.object(neighbourhood.Grid, "copies", way):
+            print(f"| {name} | {best_of(passes):.2f} |", flush=True)
+
+
 def main() -> None:
     """Read the options and print what they ask for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -229,6 +255,7 @@ def main() -> None:
     parser.add_argument("--crop", type=int, help="only the middle N x N pixels, for --psnr")
     parser.add_argument("--data-dir", type=Path, help="folder that holds data sets")
     parser.add_argument("--kernels", action="store_true", help="time one step's ways alone")
+    parser.add_argument("--training", action="store_true", help="time a pass with its gradient")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     sides = options.size or [128]
@@ -237,6 +264,8 @@ def main() -> None:
         child(options.weights, options.child, sides[0])
     elif options.kernels:
         print_kernels()
+    elif options.training:
+        print_training()
     elif math.prod(sides) > 0:
         print_costs(options.weights, modes, sides)
         if options.psnr and options.weights:

@@ -55,19 +55,12 @@ def check_tolerances(check: bool, psnr: float | None, ssim: float | None) -> Che
     Raises:
         UsageError: for a tolerance without ``--check``, which would go unheeded.
     """
-    given = [
-        name for name, value in (("--tolerance", psnr), ("--ssim-tolerance", ssim))
-        if value is not None
-    ]  # fmt: skip
-    if given and not check:
-        names = " and ".join(given)
-        raise UsageError(f"{names} without --check would go unheeded: give --check too.")
-    if not check:
-        return None
-    return Check(
-        Check.psnr if psnr is None else psnr,
-        Check.ssim if ssim is None else ssim,
-    )
+    if check:
+        return Check(Check.psnr if psnr is None else psnr, Check.ssim if ssim is None else ssim)
+    for name, given in (("--tolerance", psnr), ("--ssim-tolerance", ssim)):
+        if given is not None:
+            raise UsageError(f"{name} without --check would go unheeded: give --check too.")
+    return None
 
 
 def check_outputs(

@@ -77,11 +77,11 @@ def benchmark(
     ] = False,
     tolerance: Annotated[
         float | None,
-        typer.Option("--tolerance", min=0.0, show_default="0.02", help="Of --check, in dB."),
+        typer.Option("--tolerance", min=0.0, show_default=str(Check.psnr), help="Of --check, dB."),
     ] = None,
     ssim_tolerance: Annotated[
         float | None,
-        typer.Option("--ssim-tolerance", min=0.0, show_default="0.001", help="Of --check."),
+        typer.Option("--ssim-tolerance", min=0.0, show_default=str(Check.ssim), help="Of --check."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the tables as CSV.")] = False,

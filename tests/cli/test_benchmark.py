@@ -157,10 +157,11 @@ def test_check_passes_on_the_papers_numbers_and_fails_on_a_miss(
     assert "FAIL" in missed.err
 
 
-def test_a_tolerance_without_check_is_refused(memnet: Memnet) -> None:
-    ended = memnet("benchmark", "-d", "Set5", "--tolerance", 0.1)
+@pytest.mark.parametrize("option", ["--tolerance", "--ssim-tolerance"])
+def test_a_tolerance_without_check_is_refused(memnet: Memnet, option: str) -> None:
+    ended = memnet("benchmark", "-d", "Set5", option, 0.1)
     assert ended.code == 2
-    assert "--tolerance without --check" in ended.err
+    assert f"{option} without --check" in ended.err
 
 
 def test_check_without_anything_to_compare_with_fails(memnet: Memnet, folder: Path) -> None:
