@@ -1,4 +1,4 @@
-"""MemNets made of other MemNets: with more recursions, with fewer, with more memory blocks.
+"""MemNets made of other MemNets: with more or fewer recursions, with more or fewer memory blocks.
 
 Growing preserves the function (as in Net2Net; Chen et al., ICLR 2016), so that training goes on
 from where the smaller network came to.
@@ -111,6 +111,34 @@ def deepened(model: MemNet, memory_blocks: int) -> MemNet:
     other = MemNet(dataclasses.replace(old, memory_blocks=memory_blocks))
     other.to(model.feature.conv.weight)
     _take_over(other, model)
+    return other.train(model.training)
+
+
+@torch.no_grad()
+def shortened(model: MemNet, memory_blocks: int) -> MemNet:
+    """Return a model of the first memory blocks alone, with the weights that it had for them.
+
+    The outputs of the blocks that stay are what they were. Of a multi-supervised model the last
+    of them takes over the weights that the cut-off ones had in the average; of a basic one, whose
+    single output has learned from the last block alone, far more is lost.
+
+    Raises:
+        UsageError: if ``memory_blocks`` is more than the model has or less than 1.
+    """
+    old = model.settings
+    if not 1 <= memory_blocks <= old.memory_blocks:
+        raise UsageError(
+            f"Cannot cut {old.memory_blocks} memory blocks down to {memory_blocks}: expected "
+            "fewer, at least 1."
+        )
+    other = MemNet(dataclasses.replace(old, memory_blocks=memory_blocks))
+    other.to(model.feature.conv.weight)
+    source = model.state_dict()
+    state = {name: source[name] for name in other.state_dict()}
+    if old.multi_supervised:
+        rest = model.ensemble[memory_blocks - 1 :].sum(0, keepdim=True)
+        state["ensemble"] = torch.cat([model.ensemble[: memory_blocks - 1], rest])
+    other.load_state_dict(state)
     return other.train(model.training)
 
 

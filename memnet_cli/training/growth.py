@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from memnet_cli.models.base import RestorationModel
-from memnet_cli.models.growing import deepened, grown, shrunk
+from memnet_cli.models.growing import deepened, grown, shortened, shrunk
 from memnet_cli.models.memnet import MemNet
 
 
@@ -26,14 +26,15 @@ def with_recursions(model: RestorationModel, recursions: int) -> RestorationMode
 
 
 def with_memory_blocks(model: RestorationModel, memory_blocks: int) -> RestorationModel:
-    """Return the network with that many memory blocks; any but MemNet as it is.
+    """Return the network deepened or cut down to that many, on its device; any but MemNet as it is.
 
     Raises:
-        UsageError: if it has more of them, or is the NL ablation.
+        UsageError: if it has fewer of them and is the NL ablation.
     """
     if not isinstance(model, MemNet) or memory_blocks == model.settings.memory_blocks:
         return model
-    return deepened(model, memory_blocks)
+    change = deepened if memory_blocks > model.settings.memory_blocks else shortened
+    return change(model, memory_blocks)
 
 
 def carry_over(

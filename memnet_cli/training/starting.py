@@ -7,9 +7,9 @@ from pathlib import Path
 from memnet_cli.checkpoints import read_config, read_info
 from memnet_cli.errors import TrainingError, UsageError
 from memnet_cli.models.configs import MemNetConfig
+from memnet_cli.models.memnet import MemNet
 from memnet_cli.training.distributed import World, agree
 from memnet_cli.training.events import Note
-from memnet_cli.training.growth import recursions_of
 from memnet_cli.training.records import keep_until
 from memnet_cli.training.session import Session
 from memnet_cli.training.state import Checkpoint
@@ -80,12 +80,15 @@ def _refuse_different_steps(world: World, step: int) -> None:
 
 
 def _tell_what_was_cut_off(session: Session, trainee: Trainee) -> None:
-    """Say that the first weights had more recursions, as the network no longer does the same."""
-    init, now = session.config.init, recursions_of(trainee.model)
-    if init is None:
+    """Say what more the first weights had, as the network no longer does the same."""
+    init, model = session.config.init, trainee.model
+    if init is None or not isinstance(model, MemNet):
         return
-    settings = read_config(init, read_info(init))
-    if isinstance(settings, MemNetConfig) and settings.recursions > now:
-        session.tell(
-            Note(f"Cut down to {now} of the {settings.recursions} recursions of {init.name}.")
-        )
+    before = read_config(init, read_info(init))
+    assert isinstance(before, MemNetConfig)  # or they would have been refused
+    for what, had, has in (
+        ("memory blocks", before.memory_blocks, model.settings.memory_blocks),
+        ("recursions", before.recursions, model.settings.recursions),
+    ):
+        if has < had:
+            session.tell(Note(f"Cut down to {has} of the {had} {what} of {init.name}."))

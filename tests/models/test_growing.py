@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from memnet_cli.errors import UsageError
-from memnet_cli.models.growing import deepened, grown, shrunk
+from memnet_cli.models.growing import deepened, grown, shortened, shrunk
 from tests.models.test_memnet import VARIANTS, memnet, planes
 
 
@@ -98,3 +98,37 @@ def test_a_deepened_network_learns_with_its_new_blocks() -> None:
 def test_what_cannot_be_deepened_says_so(variant: str, blocks: int) -> None:
     with pytest.raises(UsageError, match="Cannot grow"):
         deepened(memnet(VARIANTS[variant]), blocks)
+
+
+@pytest.mark.parametrize("variant", ["multi-supervised", "basic", "NS", "preactivated"])
+def test_shortening_undoes_deepening(variant: str) -> None:
+    small = memnet(VARIANTS[variant]).train()
+    back = shortened(deepened(small, 5), small.settings.memory_blocks)
+    assert back.settings == small.settings
+    assert back.training
+    for (name, one), other in zip(
+        back.state_dict().items(), small.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=0.0, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("variant", ["multi-supervised", "NL", "NS"])
+def test_a_shortened_network_restores_as_the_first_blocks_of_the_whole_one(variant: str) -> None:
+    whole = memnet(VARIANTS[variant]).eval()
+    blocks = whole.settings.memory_blocks
+    got = shortened(whole, blocks - 1)
+    assert got.settings.memory_blocks == blocks - 1
+    singles = [whole(planes(), block) for block in range(1, blocks)]
+    for block, single in enumerate(singles, 1):
+        assert torch.equal(got(planes(), block), single)
+    # the whole one's average with the last block's place taken by the one before
+    expected = whole.ensemble[-1] * singles[-1]
+    for weight, single in zip(whole.ensemble, singles, strict=False):
+        expected = expected + weight * single
+    torch.testing.assert_close(got(planes()), expected, rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("blocks", [0, 99])
+def test_what_cannot_be_shortened_says_so(blocks: int) -> None:
+    with pytest.raises(UsageError, match="Cannot cut"):
+        shortened(memnet(VARIANTS["multi-supervised"]), blocks)

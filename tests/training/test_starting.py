@@ -16,11 +16,16 @@ from tests.training.conftest import run, with_recipe
 
 
 @pytest.mark.parametrize(
-    ("recursions", "told"),
-    [(1, ["Cut down to 1 of the 3 recursions of three.safetensors."]), (3, []), (4, [])],
+    ("blocks", "recursions", "told"),
+    [
+        (2, 1, ["Cut down to 1 of the 3 recursions of three.safetensors."]),
+        (1, 3, ["Cut down to 1 of the 2 memory blocks of three.safetensors."]),
+        (2, 3, []),
+        (3, 4, []),
+    ],
 )
 def test_a_run_says_what_it_cuts_off_its_first_weights(
-    tiny: TrainingConfig, tmp_path: Path, recursions: int, told: list[str]
+    tiny: TrainingConfig, tmp_path: Path, blocks: int, recursions: int, told: list[str]
 ) -> None:
     path = tmp_path / "three.safetensors"
     config = MemNetConfig(memory_blocks=2, recursions=3, width=4)
@@ -30,9 +35,9 @@ def test_a_run_says_what_it_cuts_off_its_first_weights(
         WeightsInfo("memnet", config_to_mapping(config), "denoise", (30,)),
     )
     said: list[Event] = []
-    result = run(
-        replace(with_recipe(tiny, f"model.recursions={recursions}"), init=path), said.append
-    )
-    assert read_info(result.weights).config["recursions"] == recursions
+    sizes = (f"model.memory_blocks={blocks}", f"model.recursions={recursions}")
+    result = run(replace(with_recipe(tiny, *sizes), init=path), said.append)
+    kept = read_info(result.weights).config
+    assert (kept["memory_blocks"], kept["recursions"]) == (blocks, recursions)
     cut = [event.text for event in said if isinstance(event, Note) and "Cut" in event.text]
     assert cut == told
