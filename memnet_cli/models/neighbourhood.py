@@ -200,7 +200,7 @@ def attend(
     logits: list[Tensor] = []
     size, height = _chunk(grid, queries)
     for own, near, token in zip(
-        torch.split(queries, size),
+        _split(grid, queries, size),
         _copies(grid, now_psi, size),
         _copies(grid, values, size),
         strict=True,
@@ -232,24 +232,31 @@ def _chunk(grid: Grid, queries: Tensor) -> tuple[int, int]:
     return size, own if size > 1 else math.ceil(own / math.ceil(own / max(1, limit)))
 
 
+def _split(grid: Grid, groups: Tensor, size: int) -> Iterator[Tensor]:
+    """Yield at most ``size`` groups at a time: whole rows of squares, or a part of one row."""
+    if not grid.block:
+        yield from torch.split(groups, size)
+        return
+    columns = _ceiling(grid.width, grid.block) // grid.block
+    rows = _ceiling(grid.height, grid.block) // grid.block
+    for plane in torch.split(groups, rows * columns):
+        for some in torch.split(plane, max(1, size // columns) * columns):
+            yield from torch.split(some, size)
+
+
 def _copies(grid: Grid, maps: Tensor, size: int) -> Iterator[Tensor]:
-    """Yield the keys of ``size`` groups at a time: (groups, K, C).
+    """Yield the keys of the groups of `_split`: (groups, K, C).
 
     With gradients all at once, since they are kept anyway, and the gradient of many small copies
     out of one map is many maps to add up.
     """
     if not grid.block or torch.is_grad_enabled():
-        yield from torch.split(grid.copies(maps), size)
+        yield from _split(grid, grid.copies(maps), size)
         return
-    windows = grid.windows(maps)
-    rows, columns = windows.shape[1:3]
-    count = windows.shape[0] * rows * columns
-    for start in range(0, count, size):
-        chosen = [
-            windows[group // (rows * columns), group // columns % rows, group % columns]
-            for group in range(start, min(start + size, count))
-        ]
-        yield torch.stack(chosen).flatten(1, 2)
+    for windows in grid.windows(maps):
+        for some in torch.split(windows, max(1, size // windows.shape[1])):
+            for run in torch.split(some, size, dim=1):
+                yield run.flatten(0, 1).flatten(1, 2)
 
 
 def _correlation(
@@ -257,14 +264,12 @@ def _correlation(
 ) -> Tensor:
     """Return (groups, Q, K), float32 at least; the bias goes in once, with the first step."""
     product = torch.bmm(queries, keys.transpose(1, 2))
+    if before is not None and not torch.is_grad_enabled():
+        return before.add_(product)  # in float32, as before is
     added = bias if before is None else before
-    if torch.is_grad_enabled() and added is not None:
-        return product + added  # in float32, as the added is
-    if product.dtype != torch.float64:
-        product = product.float()
-    if before is not None:
-        return before.add_(product)
-    return product if bias is None else product.add_(bias)
+    if added is not None:
+        return product + added
+    return product if product.dtype == torch.float64 else product.float()
 
 
 def _averaging(correlation: Tensor, grid: Grid, rows: slice) -> Tensor:
