@@ -11,7 +11,7 @@ from memnet_cli.models import build_model
 from memnet_cli.models import neighbourhood as neighbourhood_module
 from memnet_cli.models.configs import METRICS, MemNetConfig, NLRNConfig
 from memnet_cli.models.cost import conv_weights
-from memnet_cli.models.neighbourhood import BLOCK, plan_grid
+from memnet_cli.models.neighbourhood import BLOCK, Correlation, attend, plan_grid
 from memnet_cli.models.nlrn import NLRN, PatchAverage, in_patches
 from memnet_cli.restoration.memory import peak_bytes_per_pixel
 
@@ -69,6 +69,25 @@ def test_large_planes_are_worked_on_in_squares(
     height, width = BLOCK + 5, BLOCK + 3
     assert plan_grid(height, width, 3, torch.device("cpu")).block == BLOCK
     assert_literal(config, height, width)
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [(1, [1] * 24), (3, [3, 1] * 6), (4, [4] * 6), (11, [8, 4] * 2), (24, [12] * 2)],
+)
+def test_groups_are_taken_by_whole_rows_or_by_parts_of_one(
+    monkeypatch: pytest.MonkeyPatch, groups: int, expected: list[int]
+) -> None:
+    grid = plan_grid(3 * BLOCK - 1, 4 * BLOCK - 3, 3, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    theta, psi, values = torch.rand(3, 2, 4, grid.height, grid.width, generator=generator)
+    with torch.no_grad():
+        whole, _ = attend(grid, theta, psi, values, Correlation(), softmax=True)
+        limit = groups * BLOCK**2 * grid.keys * 4
+        monkeypatch.setattr(neighbourhood_module, "_CHUNK_BYTES_ELSEWHERE", limit)
+        parts, kept = attend(grid, theta, psi, values, Correlation(), softmax=True)
+    assert [len(logits) for logits in kept.logits] == expected
+    torch.testing.assert_close(parts, whole, rtol=0.0, atol=1e-6)
 
 
 @pytest.mark.parametrize("metric", ["embedded_gaussian", "dot_product"])
