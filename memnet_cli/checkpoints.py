@@ -20,6 +20,7 @@ from memnet_cli.errors import UsageError, WeightsError
 from memnet_cli.files import write_atomically
 from memnet_cli.models import build_model, config_from_mapping, config_to_mapping
 from memnet_cli.models.configs import MemNetConfig, ModelConfig, NLRNConfig, PlainConfig
+from memnet_cli.tasks import TASKS
 
 if TYPE_CHECKING:
     from memnet_cli.models.base import RestorationModel
@@ -132,6 +133,15 @@ def _side(value: int) -> int:
     return value
 
 
+def _levels(task: str, values: Sequence[object]) -> tuple[int, ...]:
+    for level in values:
+        if type(level) is not int:
+            raise ValueError(level)
+        if task:
+            TASKS[task].check_level(level)
+    return tuple(values)  # type: ignore[arg-type]
+
+
 def _parse_info(path: Path, header: _Header) -> WeightsInfo:
     metadata = dict(header.metadata)
     if "model" not in metadata:
@@ -153,8 +163,8 @@ def _parse_info(path: Path, header: _Header) -> WeightsInfo:
         return WeightsInfo(
             model=metadata["model"],
             config=parsed("config", {}),
-            task=metadata.get("task", ""),
-            levels=tuple(int(level) for level in parsed("levels", [])),
+            task=(task := metadata.get("task", "")),
+            levels=_levels(task, parsed("levels", [])),
             training_sets=tuple(str(name) for name in parsed("training_sets", [])),
             training_images=tuple(str(name) for name in parsed("training_images", [])),
             recipe=metadata.get("recipe", ""),
@@ -165,7 +175,7 @@ def _parse_info(path: Path, header: _Header) -> WeightsInfo:
             licence=metadata.get("licence", ""),
             source=metadata.get("source", ""),
         )
-    except (ValueError, TypeError, RecursionError):
+    except (UsageError, KeyError, ValueError, TypeError, RecursionError):
         raise WeightsError(
             f"The metadata of {path} cannot be understood: expected what memnet writes."
         ) from None

@@ -47,6 +47,10 @@ class DownloadError(MemnetError):
     """A download that failed for good."""
 
 
+class PlacingError(DownloadError):
+    """A download that cannot be written where it should lie."""
+
+
 class TrainingError(MemnetError):
     """A training run that had to stop: NaN loss, full disk, damaged checkpoint."""
 

@@ -188,7 +188,8 @@ def test_a_newer_format_asks_for_an_update(weights: Path) -> None:
 
 @pytest.mark.parametrize(("key", "value"), [
     ("config", "not json"), ("config", "[]"), ("levels", '["x"]'), ("levels", "3"),
-    ("levels", "[[1]]"), ("steps", '"many"'), ("scores", "[]"), ("format_version", '"1"'),
+    ("levels", "[[1]]"), ("levels", "[true]"), ("levels", "[-3, 0]"), ("levels", "[10000000000]"),
+    ("task", "evil"), ("steps", '"many"'), ("scores", "[]"), ("format_version", '"1"'),
     ("patch", '"48"'), ("patch", "-1"), ("patch", "1000000000"),
     ("config", "[" * 100_000),
 ])  # fmt: skip

@@ -25,14 +25,19 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def _printable(message: str) -> str:
+    """Replace what would steer a terminal: messages quote files that anybody may have made."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in message)
+
+
 def print_error(message: str) -> None:
     """Say what went wrong in one line on stderr."""
-    err.print(Text.assemble(("Error: ", "bold red"), message))
+    err.print(Text.assemble(("Error: ", "bold red"), _printable(message)))
 
 
 def print_warning(message: str) -> None:
     """Say what the user should know, on stderr."""
-    err.print(Text.assemble(("Warning: ", "bold yellow"), message))
+    err.print(Text.assemble(("Warning: ", "bold yellow"), _printable(message)))
 
 
 def print_json(document: object) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from memnet_cli.cli._console import err, out, print_json, print_warning, table
+from memnet_cli.cli._console import err, out, print_error, print_json, print_warning, table
+from memnet_cli.cli._signals import Stopped, stopping
 from memnet_cli.cli._zoo import show_weights
-from memnet_cli.errors import UsageError
+from memnet_cli.errors import MemnetError, UsageError
 
 if TYPE_CHECKING:
     from memnet_cli.stores.downloads import Progress as Told
@@ -91,16 +92,26 @@ def download_weights(
         raise UsageError("No weights were named: give names, --all, or --list to see them.")
     if file is not None and len(jobs) != 1:
         raise UsageError(f"--from takes the file of one name, but {len(jobs)} were given.")
-    placed = _run(jobs, quiet=json)
+    try:
+        with stopping():
+            placed, failed = _run(jobs, quiet=json)
+    except Stopped as request:
+        print_error(f"Stopped by {request.name}: what was being fetched is to be fetched again.")
+        raise typer.Exit(request.exit_code) from None
     if json:
         print_json({name: str(path) for name, path in placed.items()})
-        return
-    for name, path in placed.items():
-        out.print(f"{name}: {path}", markup=False)
+    else:
+        for name, path in placed.items():
+            out.print(f"{name}: {path}", markup=False)
+    if failed:
+        for error in failed[:-1]:
+            print_error(str(error))
+        raise failed[-1]
 
 
-def _run(jobs: Sequence[Job], *, quiet: bool) -> dict[str, Path]:
-    placed = {}
+def _run(jobs: Sequence[Job], *, quiet: bool) -> tuple[dict[str, Path], list[MemnetError]]:
+    """Do all jobs, whatever becomes of one; return where files are and what failed."""
+    placed, failed = {}, []
     with _progress(hidden=quiet) as progress:
         for job in jobs:
             bar = progress.add_task(job.name, total=job.bytes)
@@ -108,8 +119,11 @@ def _run(jobs: Sequence[Job], *, quiet: bool) -> dict[str, Path]:
             def update(received: int, total: int | None, bar: object = bar) -> None:
                 progress.update(bar, completed=received, total=total)  # type: ignore[arg-type]
 
-            placed[job.name] = job.place(update)
-    return placed
+            try:
+                placed[job.name] = job.place(update)
+            except MemnetError as error:
+                failed.append(error)
+    return placed, failed
 
 
 def _release_jobs(names: Sequence[str] | None, placing: Placing) -> list[Job]:

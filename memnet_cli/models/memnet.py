@@ -131,11 +131,11 @@ class MemNet(RestorationModel):
     """
 
     #: Tiled against whole with M6R6 at the strongest levels, largest difference in grey levels of
-    #: 255 at 16/24/32/48 pixels: sr x4 0.006/0.0002/0.0002/0.0002, denoise 70 3.2/1.3/0.11/0.0003,
-    #: jpeg 10 0.56/0.022/0.0003/0.0001. It grows with training (denoise 0.029 at 24 with the first
-    #: weights), so to be measured again with better ones, on a picture of 320 less twice the
-    #: overlap: `memnet restore --verify-tiles --tile 160 --tile-overlap 24`.
-    halo = 32
+    #: 255 at 32/40/48 pixels: denoise 70 1.15/0.28/0.018 on the worst of four pictures; sr x4 and
+    #: jpeg 10 0.0003 at 32. It grows with training (denoise 0.029 at 24 with the first weights),
+    #: so to be measured again with better ones, on a picture of 320 less twice the overlap:
+    #: `memnet restore --verify-tiles --tile 160 --tile-overlap 40 --precision fp32`.
+    halo = 40
 
     def __init__(self, config: MemNetConfig) -> None:
         super().__init__(config)

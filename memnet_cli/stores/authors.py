@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memnet_cli.checkpoints import WeightsInfo, read_info, save_arrays
-from memnet_cli.errors import WeightsError, did_you_mean
+from memnet_cli.errors import DownloadError, PlacingError, WeightsError, did_you_mean
 from memnet_cli.models import config_to_mapping
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.stores.caffe import import_memnet
@@ -112,7 +112,15 @@ def fetch_and_convert(
     address = join_address(ADDRESS, model.file)
     with tempfile.TemporaryDirectory(prefix="memnet-") as temporary:
         file = Path(temporary) / model.file
-        download(address, file, Expected(None), progress=progress, patience=patience)
+        try:
+            download(address, file, Expected(None), progress=progress, patience=patience)
+        except PlacingError:
+            raise
+        except DownloadError as error:
+            raise DownloadError(
+                f"{error} A {model.file} that was fetched by other means is taken with `memnet "
+                f"download-weights --source authors {model.name} --from FILE`."
+            ) from None
         return convert(model, file, folder=folder, source=address)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from memnet_cli.errors import DownloadError
+from memnet_cli.errors import DownloadError, PlacingError
 from memnet_cli.stores.transfers import (
     DEFAULT_PATIENCE,
     Patience,
@@ -105,13 +105,14 @@ def download(
     files come over one connection.
 
     Raises:
-        DownloadError: if the file is not there, is not what was expected, or cannot be written.
+        DownloadError: if the file is not there or is not what was expected.
+        PlacingError: if it cannot be written.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
-        raise DownloadError(
+        raise PlacingError(
             f"Cannot write into the folder {target.parent}: {error.strerror}; name another."
         ) from None
     temporary = Path(name)
@@ -123,7 +124,7 @@ def download(
         temporary.chmod(0o644)
         temporary.replace(target)
     except OSError as error:
-        raise DownloadError(f"Cannot write {target}: {error.strerror or error}.") from None
+        raise PlacingError(f"Cannot write {target}: {error.strerror or error}.") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -97,7 +97,9 @@ def _checked(path: Path, name: str, tensor: torch.Tensor, shape: torch.Size) -> 
             f"{path} does not fit: '{name}' has shape {list(tensor.shape)}, expected "
             f"{list(shape)}; give --set for settings that are not the default."
         )
-    if tensor.layout != torch.strided or not tensor.is_floating_point():
+    if tensor.layout != torch.strided:
+        raise WeightsError(f"{path} holds '{name}' as {tensor.layout}, expected a dense tensor.")
+    if not tensor.is_floating_point():
         raise WeightsError(f"{path} holds '{name}' as {tensor.dtype}, expected float32.")
     single = tensor.detach().float()
     if single.is_meta or not bool(torch.isfinite(single).all()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from memnet_cli.checkpoints import check_purpose
-from memnet_cli.errors import DownloadError, WeightsError, did_you_mean
+from memnet_cli.errors import DownloadError, PlacingError, WeightsError, did_you_mean
 from memnet_cli.files import is_file
 from memnet_cli.models import MODELS
 from memnet_cli.stores.downloads import (
@@ -149,7 +149,7 @@ def get_weights(name: str) -> WeightsEntry:
             return entry
     known = weights_names()
     raise WeightsError(
-        f"There are no weights '{name}'.{did_you_mean(name, known)} Known weights: "
+        f"There are no weights '{name}'.{_hint(name, known)} Known weights: "
         f"{', '.join(known)}; a file is named by its path."
     )
 
@@ -207,11 +207,20 @@ def _default(model: str, task: str) -> WeightsEntry:
     )
 
 
+def _hint(name: str, known: Sequence[str]) -> str:
+    if name.startswith("authors-"):
+        return (
+            f" `memnet download-weights --source authors {name}` fetches the authors' own and "
+            "prints where it lies: give that path with --weights."
+        )
+    return did_you_mean(name, known)
+
+
 def _by_model_or_name(name: str) -> WeightsEntry:
     known = (*MODELS, *weights_names())
     if name not in known:
         raise WeightsError(
-            f"There is no model '{name}'.{did_you_mean(name, known)} Known models and weights: "
+            f"There is no model '{name}'.{_hint(name, known)} Known models and weights: "
             f"{', '.join(known)}."
         )
     return get_weights(name)
@@ -232,7 +241,8 @@ def fetch(
 
     Raises:
         WeightsError: if a bundled file is damaged.
-        DownloadError: if it cannot be fetched or written.
+        DownloadError: if it cannot be fetched.
+        PlacingError: if it cannot be written.
     """
     target = entry.path if folder is None else folder / entry.file
     if not force and is_sound(target, entry.expected):
@@ -243,6 +253,12 @@ def fetch(
         raise WeightsError(f"The bundled weights {entry.path} are damaged: install memnet again.")
     try:
         return download(entry.address, target, entry.expected, progress=progress, patience=patience)
+    except PlacingError as error:
+        if folder is not None:
+            raise
+        raise PlacingError(
+            f"{error} `memnet download-weights {entry.name} --dest DIR` puts it elsewhere."
+        ) from None
     except DownloadError as error:
         raise DownloadError(
             f"{error} A file that was fetched by other means is taken with `memnet "

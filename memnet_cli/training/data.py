@@ -106,6 +106,8 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
         origin = replace(
             origin, steps=first.steps, pixels_seen=first.pixels_seen, licence=first.licence
         )
+        if config.budget.steps == 0:
+            origin = replace(origin, patch=first.patch)
     if config.validation is not None:
         _refuse_seen(origin, measured, name)
     levels, some = config.measured_levels(), measured[: config.validation_limit]

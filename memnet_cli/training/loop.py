@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from memnet_cli.errors import DeviceError, UsageError
+from memnet_cli.errors import DeviceError, MemnetError, UsageError
 from memnet_cli.evaluation.benchmark import LevelScores
 from memnet_cli.evaluation.peaks import wait_for_device
 from memnet_cli.restoration.devices import resolve_runtime
@@ -38,7 +38,7 @@ from memnet_cli.training.keeping import (
 )
 from memnet_cli.training.losses import supervised_loss
 from memnet_cli.training.optimizers import clip_gradients, set_rates
-from memnet_cli.training.records import RunFolder, claim_folder
+from memnet_cli.training.records import RunFolder, claim_folder, release_folder, stored_identity
 from memnet_cli.training.schedule import lr_factor
 from memnet_cli.training.session import Session, prepare_session
 from memnet_cli.training.starting import start_or_resume
@@ -107,13 +107,19 @@ def train(
     machine = config.machine
     runtime = resolve_runtime(device_of(world, machine.device), machine.precision)
     with stop_requests() as stop, joined(world, runtime.device):
+        new = stored_identity(config.out) is None
         folder = claim_folder(config) if world.leads else RunFolder(config.out)
         wait_for_all(world)
         found = load_newest(folder.checkpoints) if config.resume else None
         if machine.tensorboard and world.leads:
             say = with_board(say, folder.path / "tensorboard", found[0].step if found else 0)
-        session = prepare_session(config, data, world, runtime, folder, clock, stop, say)
-        trainee = start_or_resume(session, found)
+        try:
+            session = prepare_session(config, data, world, runtime, folder, clock, stop, say)
+            trainee = start_or_resume(session, found)
+        except MemnetError:
+            if new and world.leads:
+                release_folder(folder)
+            raise
         try:
             return _run(session, trainee)
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:

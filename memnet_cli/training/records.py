@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
@@ -114,6 +115,15 @@ def claim_folder(config: TrainingConfig) -> RunFolder:
             f"Cannot write to the run folder {config.out} ({error.strerror}): give another --out."
         ) from None
     return folder
+
+
+def release_folder(folder: RunFolder) -> None:
+    """Undo :func:`claim_folder` for a run that never began; what else lies there stays."""
+    with contextlib.suppress(OSError):
+        folder.description.unlink()
+        (folder.path / "recipe.toml").unlink()
+        folder.checkpoints.rmdir()
+        folder.path.rmdir()
 
 
 def _differences(

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
 import socket
 import time
 from pathlib import Path
 
 import pytest
 
+from memnet_cli.cli._console import print_error
+from memnet_cli.errors import WeightsError
+from memnet_cli.stores import downloads
 from memnet_cli.stores.downloads import file_sha256
 from memnet_cli.stores.weights import find_weights, get_weights
 from tests.cli.conftest import Memnet
@@ -169,8 +175,7 @@ def test_models_says_which_weights_are_taken_by_default(memnet: Memnet) -> None:
         for words in map(str.split, memnet("models").out.splitlines())
         if len(words) > 3 and words[2] in {"yes", "no", "-m"}
     }
-    named = [("rednet", "sr"), ("rednet", "denoise"), ("rednet", "jpeg"), ("nlrn", "denoise")]
-    for model, task in named:
+    for model, task in itertools.product(("rednet", "nlrn"), ("sr", "denoise", "jpeg")):
         other = find_weights(None, model=model, task=task).stem
         assert listed.pop(other) == "-m", f"taken by default with `-m {model}` only"
     for task in ("sr", "denoise", "jpeg"):
@@ -179,3 +184,52 @@ def test_models_says_which_weights_are_taken_by_default(memnet: Memnet) -> None:
         others = [name for name in listed if name.endswith(f"-{task}") and name != taken]
         assert [listed[name] for name in others] == ["no"] * len(others)
     assert set(listed.values()) == {"yes", "no"}
+
+
+def test_one_that_fails_keeps_none_of_the_others_back(
+    memnet: Memnet, zoo: Path, site: Site, tmp_path: Path
+) -> None:
+    site.files.clear()
+    ran = memnet("download-weights", "--all", "--json", "--dest", tmp_path / "here")
+    assert ran.code == 1
+    assert sorted(json.loads(ran.out)) == ["tiny-denoise", "tiny-sr"]
+    assert "tiny-jpeg" in ran.err and "--from FILE" in ran.err
+    assert {path.stem for path in (tmp_path / "here").iterdir()} == {"tiny-denoise", "tiny-sr"}
+
+
+def test_a_place_that_cannot_be_written_asks_for_another_place(
+    memnet: Memnet, zoo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+    ran = memnet("download-weights", "tiny-jpeg")
+    assert ran.code == 1
+    assert "--dest DIR" in ran.err
+    assert "--from" not in ran.err and "MIRROR" not in ran.err
+    ran = memnet("download-weights", "tiny-jpeg", "--dest", tmp_path / "cache")
+    assert (ran.code, "--from" in ran.err) == (1, False)
+
+
+def test_a_signal_leaves_nothing_behind(
+    memnet: Memnet, zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_of_a_download: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(downloads, "_fetch", stopped)
+    ran = memnet("download-weights", "tiny-jpeg", "--dest", tmp_path / "here")
+    assert (ran.code, "Stopped by SIGTERM" in ran.err) == (143, True)
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_the_authors_models_are_pointed_to(memnet: Memnet) -> None:
+    ran = memnet("download-weights", "authors-m6r6-sr")
+    assert (ran.code, "--source authors" in ran.err) == (2, True)
+    with pytest.raises(WeightsError, match="--source authors authors-m6r6-jpeg"):
+        find_weights(None, model="authors-m6r6-jpeg", task="jpeg")
+    with pytest.raises(WeightsError, match="--source authors authors-m6r6-jpeg"):
+        find_weights("authors-m6r6-jpeg", model="memnet", task="jpeg")
+
+
+def test_messages_steer_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    print_error("trained for \x1b[2Jevil")
+    assert capfd.readouterr().err == "Error: trained for \ufffd[2Jevil\n"

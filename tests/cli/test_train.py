@@ -185,3 +185,30 @@ def test_a_run_is_not_overwritten(memnet: Memnet, one_run: Path, pictures: Path)
     assert (ran.code, "holds a run already: go on with --resume" in ran.err) == (2, True)
     ran = memnet(*common, "--steps", 3, "--resume", "--set", "lr=0.5")
     assert (ran.code, "recipe.lr 0.001 -> 0.5" in ran.err) == (2, True)
+
+
+def test_weights_without_a_step_keep_what_they_were_trained_on(
+    memnet: Memnet, one_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    ran = memnet(
+        *("train", "--task", "sr", "-d", pictures, "-o", tmp_path / "same", "--steps", 0, *_TINY),
+        *("--init", one_run / "last.safetensors", "--set", "patch=24"),
+    )
+    assert ran.code == 0, ran.err
+    assert read_info(tmp_path / "same" / "last.safetensors").patch == 16
+
+
+def test_a_refused_run_leaves_its_folder_free(
+    memnet: Memnet, one_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "next"
+    asked = ("train", "--task", "sr", "-d", pictures, "-o", folder, "--steps", 1, *_TINY)
+    first = ("--init", one_run / "last.safetensors")
+    refused = memnet(*asked, *first, "--set", "model.width=8")
+    assert (refused.code, "width" in refused.err) == (2, True)
+    assert not folder.exists()
+    ran = memnet(*asked, *first)
+    assert ran.code == 0, ran.err
+    again = memnet(*asked, *first, "--resume", "--set", "model.width=8")
+    assert again.code == 2
+    assert (folder / "last.safetensors").is_file() and (folder / "run.json").is_file()
