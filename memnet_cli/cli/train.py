@@ -173,8 +173,8 @@ def train(
             validation=validation,
             validation_limit=validation_limit,
             validation_share=validation_share,
-            init=None if init is None else _weights_file(init, task),
-            teachers=tuple(_weights_file(teacher, task) for teacher in teachers or ()),
+            init=None if init is None else _weights_file(init),
+            teachers=tuple(_weights_file(teacher) for teacher in teachers or ()),
             seed=seed,
             machine=machine,
             resume=resume,
@@ -202,15 +202,12 @@ def _refuse_settings_of_the_run(context: typer.Context, folder: Path) -> None:
         )
 
 
-def _weights_file(name: str, task: str) -> Path:
+def _weights_file(name: str) -> Path:
     """Return the file of --init or --teacher; it may be of another task."""
-    from memnet_cli.stores.weights import find_weights, get_weights
+    from memnet_cli.stores.weights import locate
 
     path = Path(name)
-    if path.suffix == ".safetensors" or is_file(path):
-        return path
-    entry = get_weights(name)
-    return find_weights(name, model=entry.model, task=entry.task or task)
+    return path if path.suffix == ".safetensors" or is_file(path) else locate(name)
 
 
 def _train(config: TrainingConfig, started: float, quiet: bool) -> None:

@@ -26,7 +26,7 @@ from memnet_cli.stores.downloads import (
     file_sha256,
     join_address,
 )
-from memnet_cli.stores.weights import cache_dir
+from memnet_cli.stores.weights import converted_file
 from memnet_cli.tasks import get_task
 
 REPOSITORY = "https://github.com/tyshiwo/MemNet"
@@ -55,7 +55,8 @@ class AuthorsModel:
 
     def target(self, folder: Path | None) -> Path:
         """Return where the converted file goes: into a folder, or the cache."""
-        return (cache_dir() if folder is None else folder) / f"{self.name}.safetensors"
+        where = converted_file(self.name)
+        return where if folder is None else folder / where.name
 
 
 _M6R6 = MemNetConfig(preactivated_input=True)

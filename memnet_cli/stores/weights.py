@@ -31,6 +31,8 @@ RELEASE_ADDRESS = "https://github.com/memnet-cli/memnet/releases/download/weight
 MIRROR_VARIABLE = "MEMNET_WEIGHTS_MIRROR"
 MANIFEST = "weights.json"
 DEFAULT_MODEL = "memnet"
+#: How the names of the MemNet authors' models begin, which are converted into the cache.
+AUTHORS = "authors-"
 
 
 @dataclass(frozen=True)
@@ -133,9 +135,15 @@ def weights_entries() -> tuple[WeightsEntry, ...]:
     return _manifest(weights_dir() / MANIFEST)
 
 
+def converted_file(name: str) -> Path:
+    """Return where the authors' model of that name lies once it is converted."""
+    return cache_dir() / f"{name}.safetensors"
+
+
 def weights_names() -> tuple[str, ...]:
-    """Return the names of the zoo."""
-    return tuple(entry.name for entry in weights_entries())
+    """Return the names of the zoo and of the authors' models that are converted already."""
+    converted = sorted(file.stem for file in cache_dir().glob(f"{AUTHORS}*.safetensors"))
+    return (*(entry.name for entry in weights_entries()), *converted)
 
 
 def get_weights(name: str) -> WeightsEntry:
@@ -152,6 +160,20 @@ def get_weights(name: str) -> WeightsEntry:
         f"There are no weights '{name}'.{_hint(name, known)} Known weights: "
         f"{', '.join(known)}; a file is named by its path."
     )
+
+
+def locate(name: str, patience: Patience = DEFAULT_PATIENCE) -> Path:
+    """Return the file that a name stands for, downloaded and verified if it is not there.
+
+    The authors' models are not downloaded here, since their licence has to be told first.
+
+    Raises:
+        WeightsError: for a name that is not known.
+        DownloadError: if the file cannot be fetched.
+    """
+    if name.startswith(AUTHORS) and name in weights_names():
+        return converted_file(name)
+    return fetch(get_weights(name), patience=patience)
 
 
 def find_weights(
@@ -173,13 +195,13 @@ def find_weights(
     if name is not None and _looks_like_file(name):
         path = Path(name)
     elif name is not None:
-        path = fetch(get_weights(name), patience=patience)
+        path = locate(name, patience)
     elif model in MODELS:
         path = fetch(_default(model, task), patience=patience)
     elif _looks_like_file(model):
         path = Path(model)
     else:
-        path = fetch(_by_model_or_name(model), patience=patience)
+        path = locate(_known_weights(model), patience)
     info = check_purpose(path, task)
     if name is not None and model not in {DEFAULT_MODEL, name, info.model}:
         raise WeightsError(
@@ -208,22 +230,19 @@ def _default(model: str, task: str) -> WeightsEntry:
 
 
 def _hint(name: str, known: Sequence[str]) -> str:
-    if name.startswith("authors-"):
-        return (
-            f" `memnet download-weights --source authors {name}` fetches the authors' own and "
-            "prints where it lies: give that path with --weights."
-        )
+    if name.startswith(AUTHORS):
+        return f" `memnet download-weights --source authors {name}` fetches the authors' own."
     return did_you_mean(name, known)
 
 
-def _by_model_or_name(name: str) -> WeightsEntry:
+def _known_weights(name: str) -> str:
     known = (*MODELS, *weights_names())
     if name not in known:
         raise WeightsError(
             f"There is no model '{name}'.{_hint(name, known)} Known models and weights: "
             f"{', '.join(known)}."
         )
-    return get_weights(name)
+    return name
 
 
 def fetch(

@@ -10,8 +10,9 @@ import pytest
 
 from memnet_cli.checkpoints import check_purpose, load_weights
 from memnet_cli.errors import DownloadError, WeightsError
+from memnet_cli.evaluation.methods import parse_method
 from memnet_cli.models.configs import MemNetConfig
-from memnet_cli.stores import authors
+from memnet_cli.stores import authors, weights
 from memnet_cli.stores.authors import (
     AUTHORS_MODELS,
     AuthorsModel,
@@ -21,6 +22,7 @@ from memnet_cli.stores.authors import (
 )
 from memnet_cli.stores.datasets import get_dataset
 from memnet_cli.stores.downloads import Patience
+from memnet_cli.stores.weights import find_weights, locate
 from tests.stores.caffe_writer import as_snapshot, caffemodel, memnet_layers
 from tests.stores.conftest import Site
 
@@ -64,6 +66,23 @@ def test_a_model_is_fetched_and_converted(released: Site, data: bytes, tmp_path:
     assert told[-1] == len(data)
 
 
+def test_a_converted_model_has_a_name(
+    released: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "cache_dir", lambda: tmp_path / "cache")
+    with pytest.raises(WeightsError, match="--source authors authors-small"):
+        find_weights("authors-small", model="memnet", task="denoise")
+    path = fetch_and_convert(SMALL)
+    assert path.parent == tmp_path / "cache"
+    assert find_weights("authors-small", model="memnet", task="denoise") == path
+    assert find_weights(None, model="authors-small", task="denoise") == path
+    assert parse_method("authors-small@1").base == "authors-small"
+    with pytest.raises(WeightsError, match="trained for denoise"):
+        find_weights("authors-small", model="memnet", task="sr")
+    with pytest.raises(WeightsError, match="Did you mean 'authors-small'"):
+        locate("author-small")
+
+
 def test_what_is_there_is_not_fetched_again(released: Site, tmp_path: Path) -> None:
     for force, requests in ((False, 1), (False, 1), (True, 2)):
         fetch_and_convert(SMALL, folder=tmp_path, force=force)
@@ -76,7 +95,7 @@ def test_what_is_there_is_not_fetched_again(released: Site, tmp_path: Path) -> N
 def test_the_cache_is_used_by_default(
     released: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authors, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(weights, "cache_dir", lambda: tmp_path / "cache")
     assert fetch_and_convert(SMALL).parent == tmp_path / "cache"
 
 
