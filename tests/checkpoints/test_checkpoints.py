@@ -17,7 +17,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from memnet_cli.checkpoints import (
-    FORMAT_VERSION,
     WeightsInfo,
     check_purpose,
     load_weights,
@@ -26,6 +25,7 @@ from memnet_cli.checkpoints import (
     save_arrays,
     save_weights,
 )
+from memnet_cli.checkpoints.header import FORMAT_VERSION
 from memnet_cli.errors import UsageError, WeightsError
 from memnet_cli.models import build_model, config_to_mapping
 from memnet_cli.models.configs import MemNetConfig, PlainConfig
