@@ -37,7 +37,7 @@ def _conv_into(total: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, ro
 
 #: A product for every memory of a gate, and torch's convolution to the one map.
 _MEMORY_BY_MEMORY = replace(
-    WINOGRAD, conv=_conv, conv_into=_conv_into, conv_to_one=PLAIN.conv_to_one, in_columns=False
+    WINOGRAD, conv=_conv, conv_into=_conv_into, conv_to_few=PLAIN.conv_to_few, in_columns=False
 )
 
 

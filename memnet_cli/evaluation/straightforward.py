@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from memnet_cli.models.configs import MemNetConfig
+from memnet_cli.models.layers import to_channels, to_planes
 from memnet_cli.models.memnet import MemNet
 
 
@@ -74,20 +75,24 @@ class StraightforwardMemNet(nn.Module):
     def __init__(self, config: MemNetConfig) -> None:
         super().__init__()
         width, blocks = config.width, config.memory_blocks
-        feature = nn.Conv2d(1, width, 3, padding=1)
+        self.side = config.unshuffle
+        pixels = self.side**2
+        feature = nn.Conv2d(pixels, width, 3, padding=1)
         self.feature: nn.Module = feature
         if config.preactivated_input:
-            self.feature = nn.Sequential(nn.BatchNorm2d(1), nn.ReLU(), feature)
+            self.feature = nn.Sequential(nn.BatchNorm2d(pixels), nn.ReLU(), feature)
         self.blocks = nn.ModuleList(MemoryBlock(config, block) for block in range(blocks))
         outputs = blocks if config.multi_supervised else 1
         self.norms = nn.ModuleList(
             nn.Sequential(nn.BatchNorm2d(width), nn.ReLU()) for _ in range(outputs)
         )
-        self.reconstruction = nn.Conv2d(width, 1, 3, padding=1)
+        self.reconstruction = nn.Conv2d(width, pixels, 3, padding=1)
         self.ensemble = nn.Parameter(torch.ones(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Restore (N, 1, H, W) float32 in [0, 1]; same shape, not clipped."""
+        height, width = x.shape[2:]
+        x = to_channels(x, self.side)
         memories = [self.feature(x)]
         for block in self.blocks:
             memories.append(block(memories))
@@ -99,7 +104,7 @@ class StraightforwardMemNet(nn.Module):
         result: Tensor = torch.stack(
             [w * y for w, y in zip(self.ensemble, predictions, strict=True)]
         ).sum(0)
-        return result
+        return to_planes(result, self.side, height, width)
 
 
 def straightforward_port(model: MemNet) -> StraightforwardMemNet:

@@ -20,10 +20,13 @@ class RestorationModel(torch.nn.Module, abc.ABC):
         config: the frozen description that the model was built from.
         halo: pixels of context that a tile needs around what is kept of it.
         largest_tile: side in pixels above which tiles cost more than they save, or None.
+        grid: side of the squares of pixels that belong together: a tile that begins between them
+            is restored otherwise.
     """
 
     halo: int
     largest_tile: ClassVar[int | None] = None
+    grid: int = 1
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

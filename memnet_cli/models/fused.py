@@ -19,7 +19,7 @@ from memnet_cli.models.activation import Activation, activation_of
 from memnet_cli.models.bands import Band, one_band, plan_bands, with_neighbours
 from memnet_cli.models.gates import Gate, WholeGate
 from memnet_cli.models.kernels import Kernels
-from memnet_cli.models.layers import BatchNorm, from_the_picture
+from memnet_cli.models.layers import BatchNorm, from_the_picture, to_channels, to_planes
 from memnet_cli.models.memnet import GateUnit, MemNet, MemoryBlock
 from memnet_cli.models.recursions import Builder, Recursion, RecursionParts, in_float
 
@@ -162,7 +162,7 @@ class FusedMemNet:
         restored = x * share
         for band in self._bands(x, _FLOAT_PIXELS):
             window = self._window(band, _weighted(memories, outputs, band))
-            restored[:, :, band.rows] += self.kernels.conv_to_one(
+            restored[:, :, band.rows] += self.kernels.conv_to_few(
                 window, weight, bias * share, band.padding
             )
         return restored
@@ -170,6 +170,10 @@ class FusedMemNet:
     @torch.inference_mode()
     def __call__(self, x: Tensor, exit_block: int | None = None) -> Tensor:
         """Restore (N, 1, H, W); ``exit_block`` as in MemNet's forward."""
+        side = self.settings.unshuffle
+        return to_planes(self._run(to_channels(x, side), exit_block), side, *x.shape[2:])
+
+    def _run(self, x: Tensor, exit_block: int | None) -> Tensor:
         bands = self._bands(x, self.kernels.band_pixels)
         restored = torch.zeros_like(x)
         waiting: list[Tensor] = []

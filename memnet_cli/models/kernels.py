@@ -17,8 +17,8 @@ from torch import Tensor
 Conv = Callable[[Tensor, Tensor, Tensor | None, bool, int], Tensor]
 #: conv_into(total, x, weight, bias, rows): the same, added to ``total``.
 ConvInto = Callable[[Tensor, Tensor, Tensor, Tensor | None, int], Tensor]
-#: conv_to_one(x, weight, bias, rows): as conv without ReLU, for a weight (1, C, 3, 3).
-ConvToOne = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+#: conv_to_few(x, weight, bias, rows): as conv without ReLU, for a weight (K, C, 3, 3) of small K.
+ConvToFew = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Kernels:
     Attributes:
         name: as it is reported.
         layout: memory format of the maps.
-        conv, conv_into, conv_to_one: see above.
+        conv, conv_into, conv_to_few: see above.
         band_pixels: planes are worked on in bands of rows of about as many; None, whole.
         in_columns: whether gates are matrix products rather than convolutions.
     """
@@ -37,7 +37,7 @@ class Kernels:
     layout: torch.memory_format
     conv: Conv
     conv_into: ConvInto
-    conv_to_one: ConvToOne
+    conv_to_few: ConvToFew
     band_pixels: int | None = None
     in_columns: bool = False
 
@@ -57,7 +57,7 @@ def _plain_conv_into(
     return total.add_(_plain_conv(x, weight, bias, False, rows))
 
 
-def _plain_conv_to_one(x: Tensor, weight: Tensor, bias: Tensor, rows: int) -> Tensor:
+def _plain_conv_to_few(x: Tensor, weight: Tensor, bias: Tensor, rows: int) -> Tensor:
     return F.conv2d(x, weight, bias, padding=_padding(weight, rows))
 
 
@@ -73,15 +73,16 @@ def _winograd_conv_into(
     return total.add_(_winograd_conv(x, weight, bias, False, rows))
 
 
-def _product_conv_to_one(x: Tensor, weight: Tensor, bias: Tensor, rows: int) -> Tensor:
-    """One matrix product makes nine maps, one for each entry of the weight; they are shifted."""
-    entries = weight[0].flatten(1).mT @ x.flatten(2)
-    maps = F.pad(entries.view(-1, 9, *x.shape[2:]), (1, 1, rows, rows))
+def _product_conv_to_few(x: Tensor, weight: Tensor, bias: Tensor, rows: int) -> Tensor:
+    """One matrix product makes nine maps of each output, one an entry of the weight; shifted."""
+    outputs = len(weight)
+    entries = weight.permute(2, 3, 0, 1).flatten(0, 2) @ x.flatten(2)
+    maps = F.pad(entries.view(-1, 9 * outputs, *x.shape[2:]), (1, 1, rows, rows))
     height, width = maps.shape[2] - 2, maps.shape[3] - 2
-    result = bias.view(1, 1, 1, 1).repeat(maps.shape[0], 1, height, width)
-    for entry in range(9):
+    result = bias.view(1, outputs, 1, 1).repeat(maps.shape[0], 1, height, width)
+    for entry, shifted in enumerate(maps.chunk(9, dim=1)):
         top, left = divmod(entry, 3)
-        result += maps[:, entry : entry + 1, top : top + height, left : left + width]
+        result += shifted[:, :, top : top + height, left : left + width]
     return result
 
 
@@ -112,14 +113,14 @@ def _onednn_conv_into(
 
 
 PLAIN = Kernels(
-    "torch convolutions", torch.channels_last, _plain_conv, _plain_conv_into, _plain_conv_to_one
+    "torch convolutions", torch.channels_last, _plain_conv, _plain_conv_into, _plain_conv_to_few
 )
 ONEDNN = Kernels(
     "oneDNN fused",
     torch.channels_last,
     _onednn_conv,
     _onednn_conv_into,
-    _plain_conv_to_one,
+    _plain_conv_to_few,
     band_pixels=1 << 21,
 )
 WINOGRAD = Kernels(
@@ -127,7 +128,7 @@ WINOGRAD = Kernels(
     torch.contiguous_format,
     _winograd_conv,
     _winograd_conv_into,
-    _product_conv_to_one,
+    _product_conv_to_few,
     band_pixels=1 << 19,
     in_columns=True,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -31,6 +32,25 @@ def from_the_picture(layer: nn.Module, x: Tensor) -> Tensor:
     with torch.autocast(kind, enabled=False):
         exact: Tensor = layer(x.float())
     return exact.to(torch.get_autocast_dtype(kind))
+
+
+def to_channels(planes: Tensor, side: int) -> Tensor:
+    """Return (N, side side, h, w) from (N, 1, H, W): squares of pixels as channels of one pixel.
+
+    Where ``side`` does not divide H or W, the last row or column is repeated until it does.
+    """
+    if side == 1:
+        return planes
+    height, width = planes.shape[2:]
+    whole = F.pad(planes, (0, -width % side, 0, -height % side), mode="replicate")
+    return F.pixel_unshuffle(whole, side)
+
+
+def to_planes(maps: Tensor, side: int, height: int, width: int) -> Tensor:
+    """Return the (N, 1, H, W) that :func:`to_channels` makes ``maps`` of."""
+    if side == 1:
+        return maps
+    return F.pixel_shuffle(maps, side)[:, :, :height, :width]
 
 
 class BatchNorm(nn.BatchNorm2d):

@@ -14,7 +14,25 @@ from torch import Tensor, nn
 from memnet_cli.errors import UsageError
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import MemNetConfig
-from memnet_cli.models.layers import BatchNorm, from_the_picture, he_normal
+from memnet_cli.models.layers import (
+    BatchNorm,
+    from_the_picture,
+    he_normal,
+    to_channels,
+    to_planes,
+)
+
+#: Pixels of context, but for unshuffling. Tiled against whole with M6R6 at the strongest levels,
+#: largest difference in grey levels of 255 at 32/40/48 pixels: denoise 70 1.15/0.28/0.018 on the
+#: worst of four pictures; sr x4 and jpeg 10 0.0003 at 32. It grows with training (denoise 0.029 at
+#: 24 with the first weights), so to be measured again with better ones, on a picture of 320 less
+#: twice the overlap: `memnet restore --verify-tiles --tile 160 --tile-overlap 40 --precision fp32`.
+_HALO = 40
+
+
+def _reach(config: MemNetConfig) -> int:
+    """Return how many pixels away anything can have influence: one for every 3x3 convolution."""
+    return 2 * config.memory_blocks * config.recursions + 2
 
 
 class RecursiveUnit(nn.Module):
@@ -100,8 +118,9 @@ class FeatureNet(nn.Module):
 
     def __init__(self, config: MemNetConfig) -> None:
         super().__init__()
-        self.norm = BatchNorm(1) if config.preactivated_input else None
-        self.conv = nn.Conv2d(1, config.width, 3, padding=1)
+        pixels = config.unshuffle**2
+        self.norm = BatchNorm(pixels) if config.preactivated_input else None
+        self.conv = nn.Conv2d(pixels, config.width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return B_0 (N, width, H, W)."""
@@ -116,10 +135,10 @@ class ReconstructionNet(nn.Module):
         super().__init__()
         outputs = config.memory_blocks if config.multi_supervised else 1
         self.norms = nn.ModuleList(BatchNorm(config.width) for _ in range(outputs))
-        self.conv = nn.Conv2d(config.width, 1, 3, padding=1)
+        self.conv = nn.Conv2d(config.width, config.unshuffle**2, 3, padding=1)
 
     def forward(self, x: Tensor, memory: Tensor, output: int) -> Tensor:
-        """Return y_m (N, 1, H, W): the input and the residual made of the memory."""
+        """Return y_m, of the input's shape: the input and the residual made of the memory."""
         residual: Tensor = self.conv(torch.relu_(self.norms[output](memory)))
         return x + residual
 
@@ -127,19 +146,15 @@ class ReconstructionNet(nn.Module):
 class MemNet(RestorationModel):
     """MemNet with any M and R, basic or multi-supervised, and its ablations NL and NS.
 
-    The convolutions start from He et al.'s normal distribution, as in section 5.1.
+    The convolutions start from He et al.'s normal distribution, as in section 5.1. With
+    ``unshuffle``, all but the first and the last step is done on squares of pixels.
     """
-
-    #: Tiled against whole with M6R6 at the strongest levels, largest difference in grey levels of
-    #: 255 at 32/40/48 pixels: denoise 70 1.15/0.28/0.018 on the worst of four pictures; sr x4 and
-    #: jpeg 10 0.0003 at 32. It grows with training (denoise 0.029 at 24 with the first weights),
-    #: so to be measured again with better ones, on a picture of 320 less twice the overlap:
-    #: `memnet restore --verify-tiles --tile 160 --tile-overlap 40 --precision fp32`.
-    halo = 40
 
     def __init__(self, config: MemNetConfig) -> None:
         super().__init__(config)
         self.settings = config
+        self.grid = config.unshuffle
+        self.halo = config.unshuffle * min(_HALO, _reach(config))
         self.feature = FeatureNet(config)
         self.blocks = nn.ModuleList(
             MemoryBlock(config, block) for block in range(config.memory_blocks)
@@ -171,13 +186,15 @@ class MemNet(RestorationModel):
         """Return (y_1, ..., y_M, y) when multi-supervised (eq. 11), else (y,)."""
         if not self.settings.multi_supervised:
             return (self(x),)
+        squares = to_channels(x, self.grid)
         single = [
-            self._predicted(x, memory, block) for block, memory in enumerate(self._memories(x))
+            self._predicted(squares, memory, block)
+            for block, memory in enumerate(self._memories(squares))
         ]
-        final = torch.zeros_like(x)
+        final = torch.zeros_like(squares)
         for weight, restored in zip(self.ensemble, single, strict=True):
             final = final + weight * restored
-        return (*single, final)
+        return tuple(self._planes(restored, x) for restored in (*single, final))
 
     def forward(self, x: Tensor, exit_block: int | None = None) -> Tensor:
         """Restore (N, 1, H, W).
@@ -190,6 +207,12 @@ class MemNet(RestorationModel):
         Raises:
             UsageError: for a block that is not there, or of a model that is not multi-supervised.
         """
+        return self._planes(self._restored(to_channels(x, self.grid), exit_block), x)
+
+    def _planes(self, restored: Tensor, x: Tensor) -> Tensor:
+        return to_planes(restored, self.grid, *x.shape[2:])
+
+    def _restored(self, x: Tensor, exit_block: int | None) -> Tensor:
         if exit_block is not None:
             return self._exit(x, exit_block)
         if not self.settings.multi_supervised:

@@ -128,7 +128,7 @@ class Engine:
         while True:
             try:
                 tiles = [
-                    plan_tiles(plane.shape[0], plane.shape[1], side, self.overlap)
+                    plan_tiles(plane.shape[0], plane.shape[1], side, self.overlap, self.model.grid)
                     for plane, side in zip(planes, sides, strict=True)
                 ]
                 return [Restored(plane, notes) for plane in self._run(planes, tiles, runtime)]

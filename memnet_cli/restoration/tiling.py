@@ -55,37 +55,40 @@ class Tile:
         )
 
 
-def plan_axis(length: int, tile: int, overlap: int) -> tuple[Span, ...]:
+def plan_axis(length: int, tile: int, overlap: int, grid: int = 1) -> tuple[Span, ...]:
     """Cover ``length`` pixels with equal spans of ``tile``, each kept pixel ``overlap`` from a cut.
 
     Neighbouring spans share at least 2 * ``overlap`` pixels and are cut in the middle of what they
-    share; spans are spread evenly. A length within ``tile`` is one span.
+    share; spans are spread evenly. A length within ``tile`` is one span. With a ``grid`` all is
+    counted in steps of as many pixels, the last of which the length may cut off.
 
     Raises:
         UsageError: if the tile is no larger than twice the overlap.
     """
     if length <= tile:
         return (Span(0, length, 0, length),)
-    stride = tile - 2 * overlap
+    steps, side, context = -(-length // grid), tile // grid, -(-overlap // grid)
+    stride = side - 2 * context
     if stride < 1:
         raise UsageError(
             f"A tile of {tile} pixels cannot hold an overlap of {overlap} on both sides: "
-            f"give a tile larger than {2 * overlap}, or a smaller overlap."
+            f"give a tile of at least {(2 * context + 1) * grid}, or a smaller overlap."
         )
-    count = 1 - (-(length - tile) // stride)
-    starts = [round(i * (length - tile) / (count - 1)) for i in range(count)]
-    cuts = [0, *((starts[i + 1] + starts[i] + tile) // 2 for i in range(count - 1)), length]
-    return tuple(Span(start, start + tile, cuts[i], cuts[i + 1]) for i, start in enumerate(starts))
+    count = 1 - (-(steps - side) // stride)
+    starts = [round(i * (steps - side) / (count - 1)) for i in range(count)]
+    cuts = [0, *((starts[i + 1] + starts[i] + side) // 2 for i in range(count - 1)), steps]
+    edges = [(start, start + side, cuts[i], cuts[i + 1]) for i, start in enumerate(starts)]
+    return tuple(Span(*(min(edge * grid, length) for edge in span)) for span in edges)
 
 
-def plan_tiles(height: int, width: int, tile: int, overlap: int) -> tuple[Tile, ...]:
+def plan_tiles(height: int, width: int, tile: int, overlap: int, grid: int = 1) -> tuple[Tile, ...]:
     """Cover a (height, width) plane with tiles, row by row.
 
-    Along an axis that is longer than ``tile`` all tiles are ``tile`` long; the kept parts are
-    disjoint and cover the plane.
+    Along an axis that is longer than ``tile`` all tiles are ``tile`` long, in whole steps of
+    ``grid``; the kept parts are disjoint and cover the plane.
     """
     return tuple(
         Tile(rows, columns)
-        for rows in plan_axis(height, tile, overlap)
-        for columns in plan_axis(width, tile, overlap)
+        for rows in plan_axis(height, tile, overlap, grid)
+        for columns in plan_axis(width, tile, overlap, grid)
     )

@@ -102,6 +102,7 @@ class _Watch(TorchFunctionMode):
 def _rows(x: Tensor, side: int, places: Tensor) -> Tensor:
     """Return (places, C side side) float32: the neighbourhoods of (N, C, H, W), zeros around."""
     height, width = x.shape[2:]
+    places = places % (x.shape[0] * height * width)  # maps can be smaller than the planes
     padded = F.pad(x, (side // 2,) * 4)
     plane, pixel = places // (height * width), places % (height * width)
     row, column = pixel // width, pixel % width

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from memnet_cli.models.base import RestorationModel
 from memnet_cli.training.muon import Muon
 from memnet_cli.training.recipe import Recipe
 from memnet_cli.training.whitening import WhitenedMuon
 
 
-def build_optimizers(recipe: Recipe, model: nn.Module, fast_bf16: bool) -> list[Optimizer]:
+def build_optimizers(recipe: Recipe, model: RestorationModel, fast_bf16: bool) -> list[Optimizer]:
     """Return the optimizers of all parameters; each group knows its peak rate as ``peak``.
 
     Weight decay is for the weights of convolutions alone. Muon takes convolutions between
@@ -24,8 +25,9 @@ def build_optimizers(recipe: Recipe, model: nn.Module, fast_bf16: bool) -> list[
     weights = [p for p in parameters if p.ndim == 4]
     others = [p for p in parameters if p.ndim != 4]
     if recipe.optimizer == "muon":
-        hidden = [p for p in weights if min(p.shape[:2]) > 1]
-        others += [p for p in weights if min(p.shape[:2]) == 1]
+        pixels = model.grid**2  # what the first convolution is given and the last one makes
+        hidden = [p for p in weights if min(p.shape[:2]) > pixels]
+        others += [p for p in weights if min(p.shape[:2]) <= pixels]
         dtype = torch.bfloat16 if fast_bf16 else torch.float32
         first = (WhitenedMuon if recipe.whitened else Muon)(
             hidden, recipe, dtype, _transposed(model)

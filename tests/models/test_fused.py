@@ -47,7 +47,10 @@ VARIANTS = [
     MemNetConfig(3, 2, 16, short_term=False),
     MemNetConfig(2, 1, 16, preactivated_input=True),
     MemNetConfig(1, 1, 8),
+    MemNetConfig(3, 2, 16, unshuffle=2),
+    MemNetConfig(2, 1, 16, unshuffle=3, preactivated_input=True, multi_supervised=False),
 ]
+UNSHUFFLED = MemNetConfig(2, 1, 16, unshuffle=2)
 
 
 def trained(config: MemNetConfig) -> MemNet:
@@ -93,9 +96,18 @@ def test_every_size_is_the_modules(height: int, width: int, kernels: Kernels) ->
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize(("height", "width"), [(2, 9), (7, 8), (63, 3)])
+def test_squares_that_the_plane_cuts_off_are_the_modules(
+    height: int, width: int, kernels: Kernels
+) -> None:
+    assert_equal(trained(UNSHUFFLED), kernels, planes(1, 1, height, width))
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("block", [1, 2, 3])
 def test_every_exit_is_the_modules(block: int, kernels: Kernels) -> None:
     assert_equal(trained(VARIANTS[0]), kernels, planes(1, 1, 20, 20), exit_block=block)
+    assert_equal(trained(VARIANTS[-2]), kernels, planes(1, 1, 21, 20), exit_block=block)
 
 
 @pytest.mark.parametrize("multi_supervised", [True, False])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from memnet_cli.models import build_model
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.configs import MemNetConfig, NLRNConfig, PlainConfig, REDNetConfig
-from memnet_cli.models.layers import from_the_picture
+from memnet_cli.models.layers import from_the_picture, to_channels, to_planes
 
 
 def test_faint_detail_on_bright_ground_is_seen() -> None:
@@ -53,3 +53,18 @@ def test_every_network_sees_the_picture_in_float32(config: Any, first: str) -> N
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         model(torch.rand(1, 1, 8, 8))
     assert seen == [torch.float32, torch.bfloat16]
+
+
+@pytest.mark.parametrize(("side", "height", "width"), [(1, 5, 3), (2, 6, 8), (2, 5, 7), (3, 1, 4)])
+def test_squares_become_channels_and_back(side: int, height: int, width: int) -> None:
+    planes = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(0))
+    maps = to_channels(planes, side)
+    assert maps.shape == (2, side**2, -(-height // side), -(-width // side))
+    for row, column in [(0, 0), (height - 1, width - 1), (height - 1, 0)]:
+        channel = row % side * side + column % side
+        at = maps[:, channel, row // side, column // side]
+        assert torch.equal(at, planes[:, 0, row, column])
+    assert torch.equal(to_planes(maps, side, height, width), planes)
+    # what is added at the lower right is the last row and column once more
+    if height % side and width % side:
+        assert torch.equal(maps[:, -1, -1, -1], planes[:, 0, -1, -1])

@@ -195,6 +195,36 @@ def test_the_basic_network_has_no_exits() -> None:
         memnet(VARIANTS["basic"])(planes(), exit_block=1)
 
 
+@pytest.mark.parametrize("side", [2, 4])
+def test_unshuffled_it_is_memnet_on_squares_of_pixels(side: int) -> None:
+    config = MemNetConfig(2, 1, 4, unshuffle=side)
+    model = memnet(config).eval()
+    moved, length = side * 4, side * 20
+    whole = planes(length, length, 1)
+    there, here = model(whole[..., moved:, moved:]), model(whole)[..., moved:, moved:]
+    inner = slice(model.halo, -model.halo)
+    assert here[..., inner, inner].numel() == (4 * side) ** 2
+    torch.testing.assert_close(there[..., inner, inner], here[..., inner, inner])
+    # as many multiply-adds for a square as MemNet takes for a pixel, but in FENet and ReconNet
+    ends = (1 + config.memory_blocks) * 9 * config.width
+    papers = multiply_adds_per_pixel(build_model(MemNetConfig(2, 1, 4))) - ends
+    mine = multiply_adds_per_pixel(model) * side**2
+    assert mine == pytest.approx(papers + ends * side**2, abs=side**2)
+
+
+@pytest.mark.parametrize("config", [MemNetConfig(3, 1, 3), MemNetConfig(2, 1, 3, unshuffle=2)])
+def test_pixels_beyond_the_halo_have_no_influence(config: MemNetConfig) -> None:
+    model = memnet(config).eval()
+    near = planes(8, 80, 1)
+    far = near.clone()
+    far[..., : 40 - model.halo] = 0
+    with torch.no_grad():
+        difference = (model(near) - model(far)).abs()
+    assert float(difference[..., 40:].max()) == 0
+    # and it is not larger than need be
+    assert float(difference[..., 40 - 2 * config.unshuffle : 40].max()) > 0
+
+
 def test_running_statistics_of_a_gate_are_those_of_the_concatenation() -> None:
     model = memnet(MemNetConfig(1, 2, 4)).train()
     gate = model.get_submodule("blocks.0.gate")

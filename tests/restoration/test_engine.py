@@ -61,6 +61,8 @@ def test_self_ensemble_is_equivariant(engine: Engine, rng: np.random.Generator) 
 class _Failing(torch.nn.Module):
     """Runs out of memory for windows larger than it can hold."""
 
+    grid = 1
+
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.limit = limit
@@ -89,6 +91,7 @@ class _BrokenInHalf(torch.nn.Module):
     """Gives NaN in reduced precision, the input in float32."""
 
     largest_tile = None
+    grid = 1
 
     def forward(self, x: Tensor) -> Tensor:
         return x * float("nan") if torch.is_autocast_enabled("cpu") else x
@@ -106,6 +109,7 @@ def test_not_finite_is_done_again_in_float32(plain: Engine, rng: np.random.Gener
 def test_not_finite_in_float32_is_an_error(plain: Engine, rng: np.random.Generator) -> None:
     class Nan(torch.nn.Module):
         largest_tile = None
+        grid = 1
 
         def forward(self, x: Tensor) -> Tensor:
             return x * float("nan")

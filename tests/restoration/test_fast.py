@@ -103,7 +103,7 @@ def test_kernels_that_fail_or_differ_are_left_with_a_reason(
 
     runtime, model = resolve_runtime("cpu", "fp32"), build_model(SMALL).eval()
     for conv, reason in ((fails, "no such instruction"), (wrong, "differs by")):
-        broken = Kernels("broken", torch.contiguous_format, conv, conv, PLAIN.conv_to_one)
+        broken = Kernels("broken", torch.contiguous_format, conv, conv, PLAIN.conv_to_few)
         monkeypatch.setattr(fast_module, "kernels_for", lambda *_, broken=broken: broken)
         with caplog.at_level(logging.WARNING):
             chosen = fast_model(model, runtime)

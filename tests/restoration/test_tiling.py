@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,17 +16,26 @@ from memnet_cli.restoration.tiling import plan_axis, plan_tiles
     length=st.integers(1, 500),
     tile=st.integers(1, 200),
     overlap=st.integers(0, 60),
+    grid=st.integers(1, 4),
 )
-def test_kept_parts_cover_the_axis_once_with_context(length: int, tile: int, overlap: int) -> None:
-    if tile <= 2 * overlap and tile < length:
-        with pytest.raises(UsageError, match="overlap"):
-            plan_axis(length, tile, overlap)
+def test_kept_parts_cover_the_axis_once_with_context(
+    length: int, tile: int, overlap: int, grid: int
+) -> None:
+    if tile // grid <= 2 * -(-overlap // grid) and tile < length:
+        with pytest.raises(UsageError, match="at least") as refused:
+            plan_axis(length, tile, overlap, grid)
+        enough = int(re.findall(r"at least (\d+)", str(refused.value))[0])
+        assert tile < enough
+        plan_axis(length, enough, overlap, grid)
         return
-    spans = plan_axis(length, tile, overlap)
+    spans = plan_axis(length, tile, overlap, grid)
     kept = [i for span in spans for i in range(span.keep_start, span.keep_stop)]
     assert kept == list(range(length))
-    assert {span.stop - span.start for span in spans} == {min(tile, length)}
+    whole = tile // grid * grid if tile < length else length
+    assert {span.stop - span.start for span in spans[:-1]} <= {whole}
+    assert whole - grid < spans[-1].stop - spans[-1].start <= whole
     for span in spans:
+        assert span.start % grid == 0
         assert 0 <= span.start <= span.keep_start < span.keep_stop <= span.stop <= length
         assert span.start == 0 or span.keep_start - span.start >= overlap
         assert span.stop == length or span.stop - span.keep_stop >= overlap

@@ -82,6 +82,22 @@ def test_shared_convolutions_have_the_mean_of_all_uses_and_gates_all_memories(
     )
 
 
+def test_maps_can_be_smaller_than_the_planes() -> None:
+    torch.manual_seed(0)
+    model = build_model(MemNetConfig(memory_blocks=1, recursions=1, width=4, unshuffle=2)).eval()
+    assert isinstance(model, MemNet)
+    block = model.blocks[0]
+    assert isinstance(block, MemoryBlock)
+    given: list[Tensor] = []
+    block.recursion.conv1.register_forward_pre_hook(lambda _, x: given.append(x[0].clone()))
+    weight = model.get_parameter("blocks.0.recursion.conv1.weight")
+    planes = torch.rand(2, 1, 12, 8, generator=torch.Generator().manual_seed(0))
+    found = second_moments(model, planes, [weight], 0)
+    rows = _unfolded(given[0], 3)
+    assert len(rows) == planes.numel() / 4
+    torch.testing.assert_close(found[weight], (rows.mT @ rows / len(rows)).detach())
+
+
 _CONFIGS: dict[str, ModelConfig] = {
     "memnet": MemNetConfig(memory_blocks=2, recursions=1, width=4),
     "rednet": REDNetConfig(depth=10, width=4),

@@ -31,6 +31,10 @@ def test_every_parameter_has_one_optimizer() -> None:
         for m in (0, 1)
         for part in ("recursion.conv1", "recursion.conv2", "gate.conv")
     }
+    # the first convolution is given 4 channels here and the last one makes 4: still not hidden
+    unshuffled = build_model(MemNetConfig(memory_blocks=2, recursions=1, width=5, unshuffle=2))
+    hidden_there, _ = build_optimizers(Recipe(optimizer="muon"), unshuffled, False)
+    assert len(hidden_there.param_groups[0]["params"]) == len(hidden)
     set_rates([muon, side], 0.5)
     assert muon.param_groups[0]["lr"] == pytest.approx(0.01)
     assert side.param_groups[0]["lr"] == pytest.approx(5e-4)
