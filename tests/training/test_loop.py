@@ -31,10 +31,16 @@ from tests.training.conftest import checkpoint_of, run, with_recipe
 
 
 @pytest.mark.parametrize(
-    ("task", "whitened"), [("sr", "false"), ("denoise", "false"), ("jpeg", "true")]
+    ("task", "more"),
+    [
+        ("sr", ()),
+        ("denoise", ()),
+        ("jpeg", ("whitened=true",)),
+        ("denoise", ("whitened=true", "model.unshuffle=2", "model.width=8", "patch=24")),
+    ],
 )
-def test_a_run_learns(tiny: TrainingConfig, task: str, whitened: str) -> None:
-    muon = ("optimizer=muon", f"whitened={whitened}", "lr=0.02", "warmup=0.0")
+def test_a_run_learns(tiny: TrainingConfig, task: str, more: tuple[str, ...]) -> None:
+    muon = ("optimizer=muon", "lr=0.02", "warmup=0.0", *more)
     config = replace(
         with_recipe(tiny, *muon, "batch=8", "hardest_of=2"),
         task=task,
