@@ -137,7 +137,8 @@ class Engine:
                     raise
             largest = max(sides)
             halved = largest // 2
-            if halved <= 2 * self.overlap:
+            # what is kept of a tile, and both overlaps, are whole squares of the grid
+            if halved < 2 * self.overlap + 3 * self.model.grid - 2:
                 raise DeviceError(
                     f"Not enough memory on {runtime.device} even for a tile of {largest} pixels: "
                     "give a smaller --tile-overlap, or --device cpu."

@@ -92,13 +92,6 @@ def test_what_is_there_is_not_fetched_again(released: Site, tmp_path: Path) -> N
     assert len(released.requests) == 3
 
 
-def test_the_cache_is_used_by_default(
-    released: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(weights, "cache_dir", lambda: tmp_path / "cache")
-    assert fetch_and_convert(SMALL).parent == tmp_path / "cache"
-
-
 def test_another_network_is_refused(
     released: Site, rng: np.random.Generator, tmp_path: Path
 ) -> None:
