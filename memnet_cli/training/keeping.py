@@ -21,6 +21,7 @@ from memnet_cli.training.averaging import recalibrate
 from memnet_cli.training.curves import draw_curves
 from memnet_cli.training.events import Measured, Note, Progress, Saved
 from memnet_cli.training.growth import recursions_of
+from memnet_cli.training.losses import loss_of_white_for_black
 from memnet_cli.training.refitting import refit_ensemble
 from memnet_cli.training.session import Session
 from memnet_cli.training.state import save_checkpoint
@@ -34,21 +35,18 @@ _PASSES = 3
 _FITTING_SLOWER = 1.5
 #: Reading, degrading and scoring one picture, mostly SSIM.
 _SCORING_SECONDS = 0.3
+#: By this step every network that learns gives pictures, whatever it began with.
+_SETTLED = 200
 
 
 def report(session: Session, trainee: Trainee, meter: Meter) -> None:
     """Tell how the steps since the last report went.
 
     Raises:
-        TrainingError: for a loss that is not a number any more.
+        TrainingError: for a loss that is not a number any more, or larger than a picture's can be.
     """
     loss = meter.mean_loss()
-    if not (math.isfinite(loss) and _finite(trainee)):
-        raise TrainingError(
-            f"Training broke down by step {trainee.step} (loss {loss:g}; loss or weights are no "
-            "numbers any more): "
-            "the last checkpoint is intact; try a lower --set lr=... or a tighter --set clip=..."
-        )
+    _refuse_breakdown(session, trainee, loss, meter.latest_loss())
     clock, seconds = session.clock, max(meter.seconds, 1e-9)
     patches = meter.steps * session.config.recipe.batch
     rate = meter.pixels / seconds
@@ -69,6 +67,30 @@ def report(session: Session, trainee: Trainee, meter: Meter) -> None:
             data_share=meter.data_share(),
         )
     )
+
+
+def _refuse_breakdown(session: Session, trainee: Trainee, loss: float, latest: float) -> None:
+    """Raise TrainingError for a run that no further step will bring back.
+
+    Args:
+        session: has the loss and the patches.
+        trainee: after the steps.
+        loss: the mean since the last report; one step that is no number spoils it.
+        latest: the mean of the last steps; those before may be of a network that knew nothing yet.
+    """
+    if not (math.isfinite(loss) and _finite(trainee)):
+        raise TrainingError(
+            f"Training broke down by step {trainee.step} (loss {loss:g}; loss or weights are no "
+            "numbers any more): "
+            "the last checkpoint is intact; try a lower --set lr=... or a tighter --set clip=..."
+        )
+    largest = loss_of_white_for_black(session.config.recipe)
+    if trainee.step >= _SETTLED and latest > largest:
+        raise TrainingError(
+            f"Training broke down by step {trainee.step}: its loss is {latest:g}, and white for "
+            f"black everywhere would be {largest:g}; start again with a lower --set lr=... or a "
+            "tighter --set clip=..."
+        )
 
 
 def _finite(trainee: Trainee) -> bool:

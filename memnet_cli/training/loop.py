@@ -190,7 +190,7 @@ def _keep_up(session: Session, trainee: Trainee, agenda: _Agenda) -> None:
 
 
 def _report(session: Session, trainee: Trainee, agenda: _Agenda) -> None:
-    """Tell of the steps since the last report; a loss that is no number ends the run here."""
+    """Tell of the steps since the last report; a loss out of all bounds ends the run here."""
     meter = agenda.meter
     if meter.steps == 0:
         return

@@ -38,3 +38,12 @@ def supervised_loss(predictions: Sequence[Tensor], clean: Tensor, recipe: Recipe
     alpha = recipe.alpha or 1.0 / (len(single) + 1)
     parts = torch.stack([_distance(restored, clean, recipe) for restored in single])
     return alpha * _distance(final, clean, recipe) + (1.0 - alpha) * parts.mean()
+
+
+def loss_of_white_for_black(recipe: Recipe) -> float:
+    """Return the loss of an output that is 1 wherever the picture is 0.
+
+    No picture in [0, 1] has a larger one, whatever the clean picture and the number of outputs.
+    """
+    black = torch.zeros(1, 1, recipe.patch, recipe.patch)
+    return float(supervised_loss((torch.ones_like(black),), black, recipe))

@@ -29,6 +29,10 @@ class Meter:
         """Return the mean loss over the steps; waits for the device."""
         return float(torch.stack(self.losses).mean()) if self.losses else 0.0
 
+    def latest_loss(self) -> float:
+        """Return the mean loss over the last ten steps, fewer if there are not so many."""
+        return float(torch.stack(self.losses[-10:]).mean()) if self.losses else 0.0
+
     def data_share(self) -> float:
         """Return the share of the time that went into making patches."""
         return self.timed_data / self.timed if self.timed else 0.0

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from memnet_cli.training.losses import supervised_loss
+from memnet_cli.training.losses import loss_of_white_for_black, supervised_loss
 from memnet_cli.training.recipe import Recipe
 
 
@@ -53,3 +53,20 @@ def test_outputs_of_half_precision_are_compared_in_float32() -> None:
     loss = supervised_loss((restored,), clean, Recipe(loss="l1"))
     assert loss.dtype == torch.float32
     assert float(loss) == pytest.approx(1e-4, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        (Recipe(loss="l1", alpha=0.95), 1.0),
+        (Recipe(loss="l2"), 0.5),
+        (Recipe(loss="l2", loss_sum=True, patch=31, stride=21), 0.5 * 31 * 31),
+        (Recipe(loss="charbonnier", epsilon=0.75), 1.25),  # 3, 4, 5
+    ],
+)
+def test_no_picture_has_a_larger_loss_than_white_for_black(recipe: Recipe, expected: float) -> None:
+    assert loss_of_white_for_black(recipe) == pytest.approx(expected)
+    some = torch.rand(
+        3, 2, 1, recipe.patch, recipe.patch, generator=torch.Generator().manual_seed(0)
+    )
+    assert float(supervised_loss((some[0], some[1]), some[2], recipe)) < expected

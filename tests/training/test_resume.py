@@ -249,3 +249,25 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_checkpoint(
     good = checkpoint_of(config)
     assert good.step == len(told) < 6
     assert all(bool(torch.isfinite(tensor).all()) for tensor in good.model.values())
+
+
+def test_a_loss_that_no_picture_has_ends_the_run_instead_of_its_budget(
+    tiny: TrainingConfig,
+) -> None:
+    # Adam's steps are bounded: the weights stay numbers while the pictures are none any more
+    recipe = replace(
+        tiny.recipe,
+        lr=1.0,
+        final_lr=1.0,
+        optimizer="adamw",
+        clip=0.0,
+        loss="l1",
+        freeze_statistics=True,
+    )
+    config = replace(tiny, recipe=recipe, budget=Budget(steps=210))
+    with pytest.raises(
+        TrainingError, match=r"by step 210: its loss is \d.*would be 1; start again"
+    ):
+        run(config)
+    calm = replace(config, recipe=replace(recipe, lr=1e-3))
+    assert run(replace(calm, out=config.out.with_name("calm"))).finished
