@@ -46,7 +46,7 @@ def report(session: Session, trainee: Trainee, meter: Meter) -> None:
         TrainingError: for a loss that is not a number any more, or larger than a picture's can be.
     """
     loss = meter.mean_loss()
-    _refuse_breakdown(session, trainee, loss, meter.latest_loss())
+    _refuse_breakdown(session, trainee, loss, meter.mean_loss(last=10))
     clock, seconds = session.clock, max(meter.seconds, 1e-9)
     patches = meter.steps * session.config.recipe.batch
     rate = meter.pixels / seconds

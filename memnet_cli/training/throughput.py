@@ -25,13 +25,10 @@ class Meter:
     timed_data: float = 0.0
     losses: list[torch.Tensor] = field(default_factory=list)
 
-    def mean_loss(self) -> float:
-        """Return the mean loss over the steps; waits for the device."""
-        return float(torch.stack(self.losses).mean()) if self.losses else 0.0
-
-    def latest_loss(self) -> float:
-        """Return the mean loss over the last ten steps, fewer if there are not so many."""
-        return float(torch.stack(self.losses[-10:]).mean()) if self.losses else 0.0
+    def mean_loss(self, last: int | None = None) -> float:
+        """Return the mean loss over the steps, or the ``last`` of them; waits for the device."""
+        losses = self.losses if last is None else self.losses[-last:]
+        return float(torch.stack(losses).mean()) if losses else 0.0
 
     def data_share(self) -> float:
         """Return the share of the time that went into making patches."""
