@@ -79,9 +79,14 @@ def _scores_table(entries: Sequence[WeightsEntry]) -> Table:
 
 
 def _table(name: str, *columns: str) -> Table:
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
-    # names are there to be copied: the other columns fold
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    # names are there to be copied: the other columns fold, training sets between the names
     made.add_column(name, no_wrap=True)
     for column in columns:
-        made.add_column(column, overflow="fold", justify="right" if column == "MB" else "left")
+        made.add_column(
+            column,
+            overflow="fold",
+            justify="right" if column == "MB" else "left",
+            min_width=len("BSD-train,") if column == "trained on" else None,
+        )
     return made

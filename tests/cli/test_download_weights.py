@@ -52,6 +52,8 @@ def test_list_fits_a_narrow_terminal_with_whole_names(
     assert max(map(len, text.splitlines())) <= 80
     for name in ("memnet-m6r6-sr", "memnet-m6r6-denoise", "memnet-m6r6-jpeg"):
         assert f" {name} " in text
+    lines = [line.split() for line in text.splitlines() if line]
+    assert ["BSD-train,"] in lines, "the name of a training set is broken in two"
 
 
 def test_list_tells_scores(memnet: Memnet, zoo: Path) -> None:
