@@ -25,24 +25,29 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def _printable(message: str) -> str:
+def printable(message: str) -> str:
     """Replace what would steer a terminal: messages quote files that anybody may have made."""
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in message)
 
 
 def print_error(message: str) -> None:
     """Say what went wrong in one line on stderr."""
-    err.print(Text.assemble(("Error: ", "bold red"), _printable(message)))
+    err.print(Text.assemble(("Error: ", "bold red"), printable(message)))
 
 
 def print_warning(message: str) -> None:
     """Say what the user should know, on stderr."""
-    err.print(Text.assemble(("Warning: ", "bold yellow"), _printable(message)))
+    err.print(Text.assemble(("Warning: ", "bold yellow"), printable(message)))
 
 
 def print_json(document: object) -> None:
     """Print one JSON document and nothing else on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(valid_utf8(json.dumps(document, indent=2, ensure_ascii=False)) + "\n")
+
+
+def valid_utf8(text: str) -> str:
+    """Escape what stands for bytes of file names that are no UTF-8, E9 as JSON's \\udce9."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memnet_cli.cli._console import err, out, print_error, print_warning
+from memnet_cli.cli._console import err, out, print_error, print_warning, printable
 
 if TYPE_CHECKING:
     from memnet_cli.restoration.folder import Outcome, Settings
@@ -35,7 +35,7 @@ def tell(outcome: Outcome, report: Report) -> None:
         if outcome.tile_difference is not None:
             notes.append(f"tiled against whole: {outcome.tile_difference * 255:.4f}/255")
         if notes:
-            err.print(f"{outcome.job.name}: {'; '.join(notes)}", markup=False)
+            err.print(printable(f"{outcome.job.name}: {'; '.join(notes)}"), markup=False)
 
 
 def summarise(
@@ -51,7 +51,7 @@ def summarise(
     pixels = sum(width * height for width, height in done)
     restorer = next(iter(restorers.values()))
     parts = [
-        ", ".join(f"{number} {status}" for status, number in counts.items()),
+        ", ".join(f"{number} {status}" for status, number in counts.items()) or "nothing done",
         f"{seconds:.1f} s",
         f"{pixels / 1e6 / seconds:.3g} MP/s",
         f"device {restorer.engine.runtime}",
@@ -62,7 +62,7 @@ def summarise(
         if trained != settings.scale:
             parts.append(f"scale {settings.scale:g} made at x{trained} and resized bicubically")
     (err if report.to_stdout else out).print(" · ".join(parts), markup=False)
-    if counts["skipped"] and not counts["restored"]:
+    if set(counts) == {"skipped"}:
         print_warning("Every output exists already: give --overwrite to make them again.")
 
 

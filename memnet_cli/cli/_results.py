@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from memnet_cli.cli._console import err, out, print_error
+from memnet_cli.cli._console import err, out, print_error, valid_utf8
 from memnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -107,29 +107,39 @@ def _check_writable(path: Path) -> None:
         raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
 
 
-def finish(results: Results, outputs: Outputs, tolerances: Check | None) -> None:
-    """Show and save the results, check them, and end with the right code.
+def save(results: Results, outputs: Outputs) -> None:
+    """Write the results into the files that were named.
 
     Raises:
         UsageError: if a file cannot be written.
-        typer.Exit: 130 after Ctrl-C, 1 for a miss.
     """
+    from memnet_cli.files import write_atomically
+
+    for path in outputs.save:
+        try:
+            write_atomically(path, _text(results, path.suffix, outputs).encode("utf-8"))
+        except OSError as error:
+            raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
+
+
+def _text(results: Results, suffix: str, outputs: Outputs) -> str:
     from memnet_cli.evaluation.formats import WRITERS
     from memnet_cli.evaluation.results import to_text
     from memnet_cli.evaluation.tables import sections
-    from memnet_cli.files import write_atomically
 
-    parts = sections(results, outputs.quotes)
-    for path in outputs.save:
-        text = to_text(results) if path.suffix == ".json" else WRITERS[path.suffix](results, parts)
-        try:
-            write_atomically(path, text.encode("utf-8"))
-        except OSError as error:
-            raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
-    if outputs.stdout == ".json":
-        sys.stdout.write(to_text(results))
-    elif outputs.stdout is not None:
-        sys.stdout.write(WRITERS[outputs.stdout](results, parts))
+    if suffix == ".json":
+        return valid_utf8(to_text(results))
+    return valid_utf8(WRITERS[suffix](results, sections(results, outputs.quotes)))
+
+
+def finish(results: Results, outputs: Outputs, tolerances: Check | None) -> None:
+    """Show the results, check them, and end with the right code.
+
+    Raises:
+        typer.Exit: 130 after Ctrl-C, 1 for a miss.
+    """
+    if outputs.stdout is not None:
+        sys.stdout.write(_text(results, outputs.stdout, outputs))
     else:
         _print_tables(results, outputs)
     if not results.complete:

@@ -22,7 +22,7 @@ from memnet_cli.cli._options import (
     Tile,
     TileOverlap,
 )
-from memnet_cli.cli._results import Check, Outputs, check_outputs, check_tolerances, finish
+from memnet_cli.cli._results import Check, Outputs, check_outputs, check_tolerances, finish, save
 from memnet_cli.config import RuntimeOptions, parse_tile
 from memnet_cli.errors import UsageError
 
@@ -188,6 +188,7 @@ def _run(plan: Plan, outputs: Outputs) -> tuple[Results, Outputs]:
                 _keep(store, picture)
 
             results = run(plan, tell)
+        save(results, outputs)
         if store is not None and outputs.report is not None and results.rows:
             page = write_report(outputs.report, results, sections(results, outputs.quotes), store)
             err.print(f"Report: {page}")
@@ -208,4 +209,6 @@ def _show_saved(
         raise UsageError("--results shows a finished run and --dataset starts one: give one.")
     if outputs.report is not None:
         raise UsageError("--report needs the pictures of a run: leave --results out.")
-    finish(read_results(path), outputs, tolerances)
+    results = read_results(path)
+    save(results, outputs)
+    finish(results, outputs, tolerances)

@@ -49,6 +49,8 @@ def _summary(comparison: Comparison) -> str:
 
 
 def _document(comparison: Comparison) -> list[dict[str, object]]:
+    from memnet_cli.evaluation.results import finite
+
     return [
         {
             "dataset": change.before.scores.dataset,
@@ -56,9 +58,9 @@ def _document(comparison: Comparison) -> list[dict[str, object]]:
             "level": change.before.scores.level,
             "method_before": change.before.method,
             "method_after": change.after.method,
-            "psnr_before": change.before.scores.psnr,
-            "psnr_after": change.after.scores.psnr,
-            "psnr_difference": change.psnr,
+            "psnr_before": finite(change.before.scores.psnr),
+            "psnr_after": finite(change.after.scores.psnr),
+            "psnr_difference": finite(change.psnr),
             "ssim_difference": change.ssim,
             "images_better": change.better,
             "images_worse": change.worse,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from memnet_cli.cli._console import out, picture_progress, print_error
 from memnet_cli.cli._options import Overwrite, Quiet, Recursive
 from memnet_cli.errors import ImageError, UsageError
+
+if TYPE_CHECKING:
+    from memnet_cli.restoration.jobs import Job
+    from memnet_cli.tasks import Task
 
 
 def degrade(
@@ -56,26 +60,41 @@ def degrade(
     naming = Naming("jpg" if chosen.name == "jpeg" else None)
     jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming)
 
-    from memnet_cli.imaging.images import read_image
-    from memnet_cli.restoration.degrade import degrade_to_file
-
     written = skipped = failed = 0
     with picture_progress(hidden=quiet) as progress:
         bar = progress.add_task("Degrading", total=len(jobs))
         for job in jobs:
             progress.advance(bar)
-            if job.target is not None and job.target.exists() and not overwrite:
+            if job.is_done() and not overwrite:
                 skipped += 1
                 continue
-            try:
-                degrade_to_file(read_image(Path(job.name)), job, chosen, level, seed)
+            problem = _damage(job, chosen, level, seed)
+            if problem is None:
                 written += 1
-            except (ImageError, OSError) as error:
+            else:
                 failed += 1
-                print_error(f"{job.name}: {error}")
+                print_error(problem)
     if not quiet:
         out.print(
             f"{written} degraded by {chosen.level_name} {level}, {skipped} skipped, {failed} failed"
         )
     if failed:
         raise typer.Exit(1)
+
+
+def _damage(job: Job, task: Task, level: int, seed: int) -> str | None:
+    """Damage one picture; returns what to tell if that fails."""
+    from memnet_cli.imaging.images import read_image
+    from memnet_cli.restoration.degrade import degrade_to_file
+
+    try:
+        picture = read_image(Path(job.name))
+    except ImageError as error:
+        return str(error)
+    try:
+        degrade_to_file(picture, job, task, level, seed)
+    except ImageError as error:
+        return f"{job.name}: {error}"
+    except OSError as error:
+        return f"{job.target} cannot be written: {error.strerror or error}."
+    return None

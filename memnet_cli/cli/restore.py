@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from memnet_cli.cli._console import (
     picture_progress,
     print_error,
     print_json,
+    printable,
 )
 from memnet_cli.cli._options import (
     Device,
@@ -79,7 +81,7 @@ def restore(
         ),
     ] = None,
     chroma: Annotated[
-        bool, typer.Option("--chroma", help="For --task jpeg: restore the chroma planes too.")
+        bool, typer.Option("--chroma", help="Restore the chroma planes of JPEGs too.")
     ] = False,
     format: Annotated[
         str | None, typer.Option("--format", "-f", help="png, jpg, webp or tiff; else PNG.")
@@ -138,7 +140,7 @@ def restore(
     from memnet_cli.stores.weights import find_weights
 
     naming = Naming(format, suffix, task, scale)
-    jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming)
+    jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming, compare=compare)
     files = {name: find_weights(weights, model=model, task=name) for name in tasks}
     for name, file in files.items():
         check_purpose(file, name, exit_block, nlrn_stride)
@@ -147,7 +149,7 @@ def restore(
         from memnet_cli.restoration.folder import Settings
 
         restorers = _load(files, options)
-    settings = Settings(task, scale, chroma, quality, overwrite, provenance, compare, verify_tiles)
+    settings = Settings(task, scale, chroma, quality, overwrite, provenance, verify_tiles)
     if dry_run:
         _show_plan(jobs, settings, restorers, report)
         return
@@ -183,13 +185,18 @@ def _run(
     from memnet_cli.restoration.folder import restore_folder
 
     outcomes: list[Outcome] = []
+    untold: list[Outcome] = []
     start = time.perf_counter()
     stopped: Stopped | None = None
     try:
-        with stopping(), picture_progress(hidden=report.json or report.quiet) as progress:
+        with (
+            stopping(),
+            picture_progress(hidden=report.json or report.quiet) as progress,
+            closing(restore_folder(jobs, settings, restorers, untold=untold)) as coming,
+        ):
             bar = progress.add_task("Restoring", total=len(jobs), pixels=0)
             pixels = 0
-            for outcome in restore_folder(jobs, settings, restorers):
+            for outcome in coming:
                 outcomes.append(outcome)
                 width, height = outcome.size or (0, 0)
                 pixels += width * height
@@ -197,6 +204,7 @@ def _run(
                 tell(outcome, report)
     except Stopped as request:
         stopped = request
+        outcomes += untold
     seconds = time.perf_counter() - start
     if report.json:
         print_json(document(outcomes, restorers, seconds, stopped is not None))
@@ -220,4 +228,4 @@ def _show_plan(
         print_json(plan.document())
         return
     for line in plan.lines():
-        (err if report.to_stdout else out).print(line, markup=False)
+        (err if report.to_stdout else out).print(printable(line), markup=False)

@@ -97,6 +97,10 @@ def compare(before: Results, after: Results) -> Comparison:
     return Comparison(changes, len(before.rows) - len(pairs), len(after.rows) - len(pairs))
 
 
+def _change_of_psnr(before: float, after: float) -> float:
+    return 0.0 if before == after else after - before  # both may be infinite: perfect
+
+
 def _change(before: Row, after: Row) -> RowChange:
     from scipy.stats import binomtest
 
@@ -107,6 +111,13 @@ def _change(before: Row, after: Row) -> RowChange:
             f"The images of {before.scores.dataset} differ between the two results "
             f"({len(first)} and {len(second)}): run both on the same ones."
         )
+    resized = sorted(name for name in first if first[name].pixels != second[name].pixels)
+    if resized:
+        name = resized[0]
+        raise UsageError(
+            f"{name} of {before.scores.dataset} has {first[name].pixels} measured pixels in one "
+            f"result and {second[name].pixels} in the other: run both on the same images."
+        )
     gains = np.array([second[name].psnr - image.psnr for name, image in first.items()])
     gains[np.isnan(gains)] = 0.0  # perfect in both: infinity minus infinity
     better, worse = int((gains > _TIE).sum()), int((gains < -_TIE).sum())
@@ -114,7 +125,7 @@ def _change(before: Row, after: Row) -> RowChange:
     return RowChange(
         before=before,
         after=after,
-        psnr=after.scores.psnr - before.scores.psnr,
+        psnr=_change_of_psnr(before.scores.psnr, after.scores.psnr),
         ssim=after.scores.ssim - before.scores.ssim,
         speed=after.scores.megapixels_per_second / before.scores.megapixels_per_second,
         better=better,

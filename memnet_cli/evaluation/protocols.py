@@ -120,7 +120,7 @@ def describe(dataset: str, task: Task) -> str:
 
 def image_rng(seed: int, name: str, level: int) -> np.random.Generator:
     """Return the generator of one image's noise: the same whatever else is in the run."""
-    return np.random.default_rng([seed, level, zlib.crc32(name.encode())])
+    return np.random.default_rng([seed, level, zlib.crc32(name.encode(errors="surrogatepass"))])
 
 
 def grey_uint8(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -101,7 +101,8 @@ class Results:
         )
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """Return a number as JSON can have it, None where it is infinite."""
     return value if math.isfinite(value) else None  # JSON knows no infinity: a perfect picture
 
 
@@ -113,13 +114,13 @@ def _row_document(row: Row) -> dict[str, Any]:
         "level": scores.level,
         "method": row.method,
         "protocol": describe(scores.dataset, get_task(scores.task)),
-        "psnr": _finite(scores.psnr),
+        "psnr": finite(scores.psnr),
         "ssim": scores.ssim,
         "seconds_per_image": scores.seconds,
         "megapixels_per_second": scores.megapixels_per_second,
         "peak_memory_bytes": row.peak_memory,
         "seen": list(row.seen),
-        "images": [{**asdict(image), "psnr": _finite(image.psnr)} for image in scores.images],
+        "images": [{**asdict(image), "psnr": finite(image.psnr)} for image in scores.images],
     }
 
 

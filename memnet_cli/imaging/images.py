@@ -125,6 +125,8 @@ def _from_file(source: Path | BinaryIO, read: Callable[[BinaryIO], _T]) -> _T:
     except MemoryError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise ImageError(f"{name} cannot be opened: {error.strerror}.") from None
         # on damaged files decoders raise nearly anything: OSError, SyntaxError, struct.error, ...
         raise ImageError(
             f"{name} is damaged or cut short ({str(error).rstrip('.') or type(error).__name__}): "

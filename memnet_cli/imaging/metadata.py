@@ -93,7 +93,7 @@ def carried_exif(exif: Image.Exif, *, from_tiff: bool = False) -> bytes | None:
             if tag in _SUB_DIRECTORIES:
                 kept[tag] = _sub_directory(exif, tag)
             elif not from_tiff or tag in _DESCRIPTIVE_TAGS:
-                kept[tag] = exif[tag]
+                kept[tag] = _as_read(exif[tag])
         if _ORIENTATION in kept:
             kept[_ORIENTATION] = 1
         return kept.tobytes() if len(kept) else None
@@ -103,9 +103,27 @@ def carried_exif(exif: Image.Exif, *, from_tiff: bool = False) -> bytes | None:
 
 
 def _sub_directory(exif: Image.Exif, tag: int) -> dict[int, Any]:
-    tags = dict(exif.get_ifd(tag))
+    tags = {key: _as_read(value) for key, value in exif.get_ifd(tag).items()}
     if ExifTags.IFD.Interop in tags:
         tags[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
+    return tags
+
+
+def _as_read(value: Any) -> Any:
+    """Return what writes the bytes that were read: Pillow reads texts as Latin-1, writes ASCII."""
+    return value.encode("latin-1") if isinstance(value, str) and not value.isascii() else value
+
+
+def tags_of_block(block: bytes) -> Image.Exif:
+    """Return the tags of an EXIF block such that they are written as they were read."""
+    tags = Image.Exif()
+    tags.load(block)
+    for tag in list(tags):
+        if tag in _SUB_DIRECTORIES:
+            inner = tags.get_ifd(tag)
+            inner.update({key: _as_read(value) for key, value in inner.items()})
+        else:
+            tags[tag] = _as_read(tags[tag])
     return tags
 
 
@@ -164,7 +182,7 @@ def exif_to_write(
     """
     tags = Image.Exif()
     if exif is not None:
-        tags.load(exif)
+        tags = tags_of_block(exif)
         details = tags.get_ifd(ExifTags.IFD.Exif) if ExifTags.IFD.Exif in tags else {}
         for tag, side in zip(
             (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight), size, strict=True

@@ -17,7 +17,7 @@ from memnet_cli.tasks import Task
 
 def picture_rng(seed: int, name: str) -> np.random.Generator:
     """Return the generator for one picture, the same whatever other pictures are done with it."""
-    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+    return np.random.default_rng([seed, zlib.crc32(name.encode(errors="surrogatepass"))])
 
 
 def shrink(picture: Picture, scale: int) -> Picture:

@@ -73,6 +73,7 @@ def restore_folder(
     restorers: Mapping[str, Restorer],
     *,
     threads: FileThreads | None = None,
+    untold: list[Outcome] | None = None,
 ) -> Generator[Outcome, None, None]:
     """Restore every job and yield its outcome once its output is in place, in order of restoring.
 
@@ -82,6 +83,7 @@ def restore_folder(
     An output that is written while the model is at the next group is told after that group, or
     at once if it takes a hundredth of the last group's time or less. Closing the generator stops
     the threads after the pictures that they are at; every output is there whole or not at all.
+    ``untold`` is given the outcomes of those that were written and not yielded by then.
     """
     device = next(iter(restorers.values())).engine.runtime.device.type
     threads = threads or file_threads(device, os.cpu_count())
@@ -91,7 +93,8 @@ def restore_folder(
     read = partial(read_job, settings=settings, restorers=restorers)
     with closing(_read_all(jobs, read, settings, threads.readers, bound)) as reads:
         batches = _restore_groups(reads, limit, settings, restorers)
-        with closing(_write_all(batches, jobs, settings, threads.writers, bound)) as outcomes:
+        writing = _write_all(batches, jobs, settings, threads.writers, bound, untold)
+        with closing(writing) as outcomes:
             yield from outcomes
 
 
@@ -115,12 +118,15 @@ def _write_all(
     settings: Settings,
     threads: int,
     bound: Bound,
+    untold: list[Outcome] | None,
 ) -> Generator[Outcome, None, None]:
     write = partial(write_result, settings=settings)
     if any(job.target is None for job in jobs):
         # nor could one that hangs on standard output
         return (write(item) for batch in batches for item in batch)
-    return write_behind(batches, write, threads=threads, weigh=pixels_to_write, bound=bound)
+    return write_behind(
+        batches, write, threads=threads, weigh=pixels_to_write, bound=bound, untold=untold
+    )
 
 
 def _restore_groups(
@@ -204,12 +210,11 @@ def _restored(
     difference = None
     provenance = None
     if restorer is not None:
+        chroma = settings.chroma_for(restorer.task.name)
         if settings.verify_tiles:
-            difference = restorer.verify_tiles(
-                read.picture, scale=settings.scale, chroma=settings.chroma
-            )
+            difference = restorer.verify_tiles(read.picture, scale=settings.scale, chroma=chroma)
         if settings.provenance:
-            provenance = restorer.provenance(scale=settings.scale, chroma=settings.chroma)
+            provenance = restorer.provenance(scale=settings.scale, chroma=chroma)
     if settings.task == "auto":
         notes = (f"{read.diagnosis.task or 'unchanged'}: {read.diagnosis.reason}", *notes)
     if read.diagnosis.warning:
@@ -226,5 +231,5 @@ def _restored(
         notes=notes,
         tile_difference=difference,
     )
-    degraded = None if settings.compare is None else read.picture
+    degraded = None if read.job.comparison is None else read.picture
     return Restored(picture, degraded, provenance, outcome)

@@ -13,6 +13,7 @@ from memnet_cli.imaging.images import picture_size
 from memnet_cli.restoration.folder import Settings
 from memnet_cli.restoration.jobs import Job
 from memnet_cli.restoration.memory import overhead
+from memnet_cli.restoration.picture_files import is_done
 from memnet_cli.restoration.restorer import Restorer
 
 _TRIAL_SIDE = 96
@@ -116,7 +117,7 @@ def _seconds_per_pixel(restorer: Restorer) -> float:
 
 
 def _plan(job: Job, settings: Settings, restorer: Restorer, speed: float) -> PlannedFile:
-    if job.target is not None and job.target.exists() and not settings.overwrite:
+    if is_done(job, settings):
         return PlannedFile(job, "skip: the output exists")
     if job.source is None:
         return PlannedFile(job, "restore: its size is known once it is read")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from memnet_cli.errors import UsageError, did_you_mean
-from memnet_cli.imaging.images import OUTPUT_FORMATS, is_picture_name
+from memnet_cli.imaging.images import OUTPUT_FORMATS
+from memnet_cli.restoration.inputs import STREAM, Found, find_pictures, real_path
 
-#: Stands for standard input or standard output.
-STREAM = "-"
+__all__ = ["STREAM", "Job", "Naming", "format_of", "plan_jobs"]
+
+
+_ENDINGS = {"jpeg": ".jpg", "tiff": ".tif", "png": ".png", "webp": ".webp"}
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,26 @@ class Job:
         relative: the path below the folder that was named, kept below the output folder.
         target: the file to write, or None for standard output.
         format: of the output: "png", "jpeg", "webp" or "tiff".
+        comparison: the file to show input and output in side by side, or None.
     """
 
     source: Path | None
     relative: Path
     target: Path | None
     format: str
+    comparison: Path | None = None
 
     @property
     def name(self) -> str:
         """What to call the picture in messages."""
         return "standard input" if self.source is None else str(self.source)
+
+    def is_done(self) -> bool:
+        """Say whether the output exists; what keeps that from being told is told by writing it."""
+        try:
+            return self.target is not None and self.target.exists()
+        except OSError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -67,13 +78,17 @@ class Naming:
         scale = "" if self.scale is None else f"{self.scale:g}"
         try:
             suffix = self.suffix.format(ext=extension, task=self.task, scale=scale)
-        except (KeyError, IndexError, ValueError):
+        except (KeyError, IndexError, ValueError, AttributeError):
             raise UsageError(
                 f"The suffix '{self.suffix}' cannot be filled in: "
                 "it may hold {ext}, {task} and {scale}."
             ) from None
-        ending = {"jpeg": ".jpg", "tiff": ".tif"}.get(format_name, f".{format_name}")
-        return relative.with_name(f"{relative.stem}{suffix}{ending}")
+        name = f"{relative.stem}{suffix}{_ENDINGS[format_name]}"
+        if Path(name).name != name:
+            raise UsageError(
+                f"The suffix '{self.suffix}' names a folder: give the output folder last instead."
+            )
+        return relative.with_name(name)
 
 
 def format_of(name: str) -> str:
@@ -93,35 +108,54 @@ def format_of(name: str) -> str:
 
 
 def plan_jobs(
-    inputs: Sequence[str], output: str, *, recursive: bool, naming: Naming
+    inputs: Sequence[str],
+    output: str,
+    *,
+    recursive: bool,
+    naming: Naming,
+    compare: Path | None = None,
 ) -> tuple[Job, ...]:
     """List what is to be done, sorted by path.
 
     An input is a picture, a folder, a glob pattern or "-". The output is a folder if it exists as
-    one, ends with a slash, has no picture suffix, or if there may be several pictures.
+    one, ends with a slash, has no picture suffix, or if there may be several pictures. ``compare``
+    is the folder for pictures of input and output side by side, or None.
 
     Raises:
         UsageError: for an input that is not there or holds no pictures, for two pictures with one
-            output, for an output that is an input, or for streams mixed with files.
+            output, for an output that is an input, for a side-by-side picture that is either, for
+            a name that is of another format, or for streams mixed with files.
     """
     if STREAM in inputs and len(inputs) > 1:
         raise UsageError("Standard input ('-') is one picture: give no other input beside it.")
-    found = list(dict.fromkeys(_found(inputs, output, recursive)))
+    own = [Path(output)] if output != STREAM else []
+    found = find_pictures(inputs, [*own, *([compare] if compare else [])], recursive)
     if not found:
         more = "" if recursive else " (--recursive looks into sub-folders too)"
         raise UsageError(f"There is no picture in {', '.join(inputs)}{more}.")
-    if output == STREAM:
-        if len(found) > 1:
-            raise UsageError(
-                f"Standard output ('-') takes one picture, but there are {len(found)}: "
-                "give an output folder."
-            )
-        source, relative = found[0]
-        return (Job(source, relative, None, naming.output_format(None)),)
-    several = len(found) > 1 or any(_is_many(text) for text in inputs)
-    jobs = tuple(_file_jobs(found, Path(output), _is_folder(output, several), naming))
+    try:
+        jobs: tuple[Job, ...]
+        if output == STREAM:
+            jobs = (_stream_job(found, naming),)
+        else:
+            several = len(found) > 1 or any(_is_many(text) for text in inputs)
+            is_folder = _is_folder(output, several)
+            jobs = tuple(_file_jobs(found, Path(output), is_folder, naming))
+        jobs = tuple(_with_comparison(job, compare) for job in jobs)
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be reached: {error.strerror}.") from None
     _check_targets(jobs)
     return jobs
+
+
+def _stream_job(found: Sequence[Found], naming: Naming) -> Job:
+    if len(found) > 1:
+        raise UsageError(
+            f"Standard output ('-') takes one picture, but there are {len(found)}: "
+            "give an output folder."
+        )
+    source, relative = found[0]
+    return Job(source, relative, None, naming.output_format(None))
 
 
 def _is_many(text: str) -> bool:
@@ -137,82 +171,51 @@ def _is_folder(output: str, several: bool) -> bool:
     return path.suffix.lower() not in OUTPUT_FORMATS and not path.suffix
 
 
-def _found(
-    inputs: Iterable[str], output: str, recursive: bool
-) -> Iterator[tuple[Path | None, Path]]:
-    """Yield (file, relative path) of every picture."""
-    own = Path(output).resolve() if output != STREAM else None
-    for text in inputs:
-        path = Path(text)
-        if text == STREAM:
-            yield None, Path("stdin.png")
-        elif path.is_dir():
-            yield from ((file, file.relative_to(path)) for file in _walk(path, recursive, own))
-        elif path.exists():
-            yield path, Path(path.name)
-        elif glob.has_magic(text):
-            yield from _matches(text, recursive, own)
-        else:
-            raise UsageError(f"There is no file or folder {text}: give pictures that exist.")
-
-
-def _matches(pattern: str, recursive: bool, own: Path | None) -> Iterator[tuple[Path, Path]]:
-    fixed = Path(*_before_magic(Path(pattern)))
-    # Path.glob takes no absolute patterns and would match hidden files
-    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207
-        path = Path(match)
-        if path.is_dir() and recursive:
-            yield from ((file, file.relative_to(fixed)) for file in _walk(path, True, own))
-        elif path.is_file() and is_picture_name(path):
-            yield path, path.relative_to(fixed)
-
-
-def _before_magic(pattern: Path) -> Iterator[str]:
-    for part in pattern.parts:
-        if glob.has_magic(part):
-            return
-        yield part
-
-
-def _walk(folder: Path, recursive: bool, own: Path | None) -> Iterator[Path]:
-    """Yield the pictures in a folder, sorted, without hidden folders and the output folder."""
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise UsageError(f"The folder {folder} cannot be read: {error.strerror}.") from None
-    for entry in entries:
-        if entry.is_dir():
-            hidden = entry.name.startswith(".")
-            inside = own is not None and entry.resolve() == own
-            if recursive and not hidden and not inside and not entry.is_symlink():
-                yield from _walk(entry, recursive, own)
-        elif is_picture_name(entry):
-            yield entry
-
-
 def _file_jobs(
-    found: Iterable[tuple[Path | None, Path]], output: Path, is_folder: bool, naming: Naming
+    found: Iterable[Found], output: Path, is_folder: bool, naming: Naming
 ) -> Iterator[Job]:
     for source, relative in found:
         format_name = naming.output_format(None if is_folder else output)
+        named = None if is_folder else OUTPUT_FORMATS.get(output.suffix.lower())
+        if named not in (None, format_name):
+            raise UsageError(
+                f"{output} is named as {named.upper()} and would be written as "
+                f"{format_name.upper()}: let its name end in {_ENDINGS[format_name]}."
+            )
         target = output / naming.output_name(relative, format_name) if is_folder else output
         yield Job(source, relative, target, format_name)
 
 
+def _with_comparison(job: Job, folder: Path | None) -> Job:
+    if folder is None:
+        return job
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"Side-by-side pictures need a folder, but {folder} is a file.")
+    stem = (job.target or job.relative).stem
+    return replace(job, comparison=folder / job.relative.with_name(f"{stem}.png"))
+
+
 def _check_targets(jobs: Iterable[Job]) -> None:
     taken: dict[str, Job] = {}
-    sources = {job.source.resolve() for job in jobs if job.source is not None}
+    sources = {real_path(job.source) for job in jobs if job.source is not None}
+    targets = {real_path(job.target) for job in jobs if job.target is not None}
     for job in jobs:
-        assert job.target is not None
-        if job.target.resolve() in sources:
+        if job.comparison is not None and real_path(job.comparison) in sources | targets:
+            raise UsageError(
+                f"The side-by-side picture {job.comparison} would take the place of an input or "
+                "output: give another folder."
+            )
+        if job.target is None:
+            continue
+        if real_path(job.target) in sources:
             raise UsageError(
                 f"{job.target} is itself one of the inputs and would be overwritten: "
-                "give another output folder, or --suffix."
+                "give another output folder, or restore with --suffix."
             )
         # two names that differ in case only are one file on macOS and Windows
         earlier = taken.setdefault(str(job.target).casefold(), job)
         if earlier is not job:
             raise UsageError(
                 f"{earlier.name} and {job.name} would both become {job.target}: "
-                "tell them apart with --suffix '_{ext}', or restore them into two folders."
+                "restore with --suffix '_{ext}', or give them two output folders."
             )

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from memnet_cli.errors import ImageError
+from memnet_cli.files import write_atomically
 from memnet_cli.imaging.images import (
     Picture,
     encode_image,
@@ -33,6 +34,8 @@ from memnet_cli.restoration.restorer import RestoredParts, Restorer, scaled_shap
 Status = Literal["restored", "unchanged", "skipped", "failed"]
 
 _DIVIDER = 4
+#: Formats in which writing what was read changes it.
+_LOSSY = frozenset({"jpeg", "webp"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,6 @@ class Settings:
         quality: of JPEG and WebP outputs, 1 to 100.
         overwrite: replace outputs that exist.
         provenance: record in the output how it was made.
-        compare: folder for side-by-side pictures, or None.
         verify_tiles: measure the difference of tiled against whole.
     """
 
@@ -56,8 +58,11 @@ class Settings:
     quality: int = 95
     overwrite: bool = False
     provenance: bool = True
-    compare: Path | None = None
     verify_tiles: bool = False
+
+    def chroma_for(self, task: str) -> bool:
+        """Say whether chroma is to be restored by ``task``: with "auto" where that is jpeg."""
+        return self.chroma and task == "jpeg"
 
 
 @dataclass(frozen=True)
@@ -123,18 +128,16 @@ class Restored:
     outcome: Outcome
 
 
-def _is_done(job: Job, settings: Settings) -> bool:
-    try:
-        return job.target is not None and job.target.exists() and not settings.overwrite
-    except OSError:  # a folder that may not be searched, which writing will tell
-        return False
+def is_done(job: Job, settings: Settings) -> bool:
+    """Say whether the output is there already and to be left as it is."""
+    return job.is_done() and not settings.overwrite
 
 
 def pixels_to_come(job: Job, settings: Settings) -> int:
     """Return the pixels of the output, 0 where there will be none or the input cannot tell."""
     try:
         # nothing but a file can be read twice
-        if job.source is None or not job.source.is_file() or _is_done(job, settings):
+        if job.source is None or not job.source.is_file() or is_done(job, settings):
             return 0
         size = picture_size(job.source)
     except (ImageError, OSError, MemoryError):
@@ -148,7 +151,7 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
     Raises:
         UsageError: for a scale or option that does not go with the picture's task.
     """
-    if _is_done(job, settings):
+    if is_done(job, settings):
         return Outcome(job, "skipped", notes=("output exists",))
     start = time.perf_counter()
     try:
@@ -161,7 +164,7 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
         parts = None
         if task is not None:
             parts = restorers[task].take_apart(
-                picture, scale=settings.scale, chroma=settings.chroma
+                picture, scale=settings.scale, chroma=settings.chroma_for(task)
             )
     except (ImageError, MemoryError) as error:
         return Outcome(job, "failed", error=sentence(error, job))
@@ -192,30 +195,50 @@ def write_result(item: Restored | Outcome, settings: Settings) -> Outcome:
             assert item.outcome.size is not None
             width, height = item.outcome.size
             picture = picture.together((height, width))
-        size = _write(job, picture, settings.quality, item.provenance)
-        if settings.compare is not None and item.degraded is not None:
-            _write_comparison(job, item.degraded, picture, settings.compare)
+            size = _write(job, picture, settings.quality, item.provenance)
+        else:
+            size = _copy(job, picture, settings.quality)
     except (ImageError, OSError, MemoryError) as error:
-        return Outcome(job, "failed", error=_cannot_write(job, error))
+        name = "Standard output" if job.target is None else str(job.target)
+        return Outcome(job, "failed", error=_cannot_write(name, job, error))
+    notes = item.outcome.notes
+    if job.comparison is not None and item.degraded is not None:
+        try:
+            notes += _write_comparison(job.comparison, item.degraded, picture, settings.overwrite)
+        except (ImageError, OSError, MemoryError) as error:
+            problem = _cannot_write(str(job.comparison), job, error)
+            return replace(item.outcome, status="failed", bytes=size, error=problem)
     seconds = item.outcome.seconds + time.perf_counter() - start
-    return replace(item.outcome, seconds=seconds, bytes=size)
+    return replace(item.outcome, seconds=seconds, bytes=size, notes=notes)
 
 
 def _write(job: Job, picture: Picture, quality: int, provenance: Mapping[str, str] | None) -> int:
+    data = encode_image(picture, job.format, quality=quality, provenance=provenance)
+    return _put(job, data)
+
+
+def _copy(job: Job, picture: Picture, quality: int) -> int:
+    """Write a picture that is left as it is; of a lossy format the file itself, where it can be."""
+    source = picture.source
+    lossy = job.format in _LOSSY and source.format == job.format.upper() and source.frames == 1
+    if lossy and job.source is not None:
+        return _put(job, job.source.read_bytes())
+    return _write(job, picture, quality, None)
+
+
+def _put(job: Job, data: bytes) -> int:
     if job.target is None:
-        data = encode_image(picture, job.format, quality=quality, provenance=provenance)
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-        return len(data)
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    return write_image(
-        picture, job.target, format=job.format, quality=quality, provenance=provenance
-    )
+    else:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(job.target, data)
+    return len(data)
 
 
-def _cannot_write(job: Job, error: ImageError | OSError | MemoryError) -> str:
+def _cannot_write(name: str, job: Job, error: ImageError | OSError | MemoryError) -> str:
     if isinstance(error, OSError):
-        return f"{job.target} cannot be written: {error.strerror or error}."
+        return f"{name} cannot be written: {error.strerror or error}."
     return sentence(error, job)
 
 
@@ -226,8 +249,12 @@ def side_by_side(degraded: Picture, restored: Picture) -> Picture:
     return picture_from_array(np.concatenate([left, divider, restored.pixels], axis=1))
 
 
-def _write_comparison(job: Job, degraded: Picture, restored: Picture, folder: Path) -> None:
-    stem = (job.target or job.relative).stem
-    target = folder / job.relative.with_name(f"{stem}.png")
+def _write_comparison(
+    target: Path, degraded: Picture, restored: Picture, overwrite: bool
+) -> tuple[str, ...]:
+    """Write both side by side and return what the user should know of it."""
+    if target.exists() and not overwrite:
+        return (f"{target} exists and was kept: --overwrite makes it again",)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_image(side_by_side(degraded, restored), target, format="png")
+    return ()

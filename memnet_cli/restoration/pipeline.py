@@ -178,10 +178,12 @@ def write_behind(
     threads: int,
     weigh: Callable[[Item], int],
     bound: Bound,
+    untold: list[Result] | None = None,
 ) -> Generator[Result, None, None]:
     """Yield ``function(item)`` of all items in order, run in threads while the next batch is made.
 
-    Closing the generator drops the items that no thread has begun and waits for those begun.
+    Closing the generator, or an error from ``batches``, drops the items that no thread has begun
+    and waits for those begun.
 
     Args:
         batches: iterated over here, in the thread that takes the results: the slow step.
@@ -189,6 +191,7 @@ def write_behind(
         threads: how many.
         weigh: what an item weighs until its result is there.
         bound: of items beside the newest batch.
+        untold: given the results that were there by such an end and not yet yielded.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="write-behind")
     behind = _Behind(pool, function, weigh, bound)
@@ -206,6 +209,8 @@ def write_behind(
         yield from behind.all()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        if untold is not None:
+            untold.extend(behind.ended())
 
 
 class _Behind(Generic[Item, Result]):
@@ -249,6 +254,12 @@ class _Behind(Generic[Item, Result]):
         """Yield all results that are left."""
         while self._queue:
             yield self._take()
+
+    def ended(self) -> Iterator[Result]:
+        """Yield the results that are there, leaving out what was dropped or has failed."""
+        for future, _ in self._queue:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                yield future.result()
 
     def _take(self) -> Result:
         future, weight = self._queue.popleft()

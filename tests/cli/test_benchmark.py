@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -134,6 +135,24 @@ def test_report_is_written(memnet: Memnet, folder: Path, tmp_path: Path) -> None
     assert ended.code == 0, ended.err
     assert (tmp_path / "new" / "report" / "index.html").stat().st_size > 10_000
     assert "index.html" in ended.err
+
+
+def test_a_perfect_picture_is_in_report_and_comparison(
+    memnet: Memnet, tmp_path: Path, photograph: NDArray[np.uint8]
+) -> None:
+    for name, crop in (("blank", np.full((40, 40), 100, np.uint8)), ("crop", photograph[:48, :48])):
+        (tmp_path / name).mkdir()
+        Image.fromarray(crop).save(tmp_path / name / os.fsdecode(b"caf\xe9.png"))
+    saved, report = tmp_path / "saved.json", tmp_path / "report"
+    ended = memnet(
+        *("benchmark", "-d", tmp_path / "blank", "-d", tmp_path / "crop", "--task", "sr"),
+        *("-l", 2, "-m", "bicubic", "--offline", "--report", report, "--save", saved),
+    )
+    assert ended.code == 0, ended.err
+    assert "∞" in (report / "index.html").read_text("utf-8")
+    document = memnet("compare", saved, saved, "--json").out
+    blank, _ = json.loads(document, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert (blank["psnr_before"], blank["psnr_difference"]) == (None, 0.0)
 
 
 def test_check_passes_on_the_papers_numbers_and_fails_on_a_miss(

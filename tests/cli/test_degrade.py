@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,19 @@ def test_jpeg_is_written_at_the_quality(memnet: Memnet, clean: NDArray[np.uint8]
     Image.fromarray(clean).save("expected.jpg", quality=10)
     with Image.open("jpg/a.jpg") as ours, Image.open("expected.jpg") as theirs:
         assert ours.quantization == theirs.quantization  # type: ignore[attr-defined]
+
+
+def test_names_that_are_no_utf8(memnet: Memnet, clean: NDArray[np.uint8]) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    Path("clean/a.png").rename(Path("clean") / name)
+    assert memnet("degrade", "--task", "denoise", "--sigma", "25", "clean", "noisy/").code == 0
+    assert np.asarray(Image.open(Path("noisy") / name)).shape == clean.shape
+
+
+def test_jpeg_under_another_name_is_refused(memnet: Memnet, clean: NDArray[np.uint8]) -> None:
+    ran = memnet("degrade", "--task", "jpeg", "--quality", "20", "clean/a.png", "a.png")
+    assert (ran.code, Path("a.png").exists()) == (2, False)
+    assert "named as PNG and would be written as JPEG" in ran.err
 
 
 def test_existing_and_bad_files(memnet: Memnet, clean: NDArray[np.uint8]) -> None:

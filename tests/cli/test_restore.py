@@ -119,6 +119,41 @@ def test_compare_shows_both(memnet: Memnet, folder: Path, sr: list[str]) -> None
     np.testing.assert_array_equal(pair[:, 64:], pixels("out/colour.png"))
 
 
+def test_compare_keeps_what_is_there(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    Path("cmp").mkdir()
+    Path("cmp/colour.png").write_bytes(b"mine")
+    ran = memnet(*sr, "--compare", "cmp", "in", "out/")
+    assert (ran.code, Path("cmp/colour.png").read_bytes()) == (0, b"mine")
+    assert "cmp/colour.png exists and was kept" in ran.err
+    before = Path("in/colour.png").read_bytes()
+    ran = memnet(*sr, "--overwrite", "--compare", "in", "in", "out/")
+    assert (ran.code, Path("in/colour.png").read_bytes()) == (2, before)
+    memnet(*sr, "--overwrite", "--compare", "cmp", "in", "out/")
+    assert pixels("cmp/colour.png").shape == (48, 124, 3)
+
+
+def test_a_comparison_that_cannot_be_written_is_named(
+    memnet: Memnet, folder: Path, sr: list[str]
+) -> None:
+    (folder / "cmp").mkdir()
+    (folder / "cmp" / "sub").write_bytes(b"in the way")
+    ran = memnet(*sr, "--compare", "cmp", "-r", "in", "out/")
+    assert ran.code == 1
+    assert "Error: cmp/sub/grey.png cannot be written" in ran.err
+    assert pixels("out/sub/grey.png").shape == (40, 36)
+
+
+def test_names_that_are_no_utf8(folder: Path, sr: list[str], tmp_path: Path) -> None:
+    name = os.fsdecode(b"in/caf\xe9.png")
+    Path("in/colour.png").rename(name)
+    command = [sys.executable, "-m", "memnet_cli", *sr, "--json", "in", "out/"]
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    ran = subprocess.run(command, env=strict, capture_output=True, check=True, timeout=120)
+    (entry,) = json.loads(ran.stdout.decode("utf-8"))["files"]
+    assert entry["input"] == name
+    assert Path(entry["output"]).exists()
+
+
 def test_provenance(memnet: Memnet, folder: Path, sr: list[str]) -> None:
     memnet(*sr, "in/colour.png", "a.png")
     recorded = read_provenance(Path("a.png"))
@@ -185,6 +220,16 @@ def test_auto_chooses_per_picture(
         "fine": (None, "unchanged"),
     }
     np.testing.assert_array_equal(pixels("out/fine.png"), part)
+    # with auto, --chroma goes to those that are JPEGs
+    again = memnet("restore", "--chroma", "--overwrite", "mixed", "out/")
+    assert (again.code, "2 restored" in again.out) == (0, True)
+    assert "chroma" in read_provenance(Path("out/blocky.png"))["memnet:options"]
+    assert "chroma" not in read_provenance(Path("out/noisy.png"))["memnet:options"]
+    # what is left as it is stays so in a lossy format as well
+    Image.fromarray(part).save("fine.jpg", quality=97)
+    ran = memnet("restore", "fine.jpg", "same.jpg")
+    assert "1 unchanged" in ran.out
+    assert Path("same.jpg").read_bytes() == Path("fine.jpg").read_bytes()
     said = memnet("restore", "mixed/noisy.png", "alone/").out
     assert tiny_weights["denoise"].stem in said and tiny_weights["jpeg"].stem not in said
 

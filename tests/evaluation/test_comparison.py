@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
@@ -78,3 +79,14 @@ def test_other_images_or_other_noise_are_refused(make_row: MakeRow) -> None:
     noise = make_results(make_row(dataset="Set12", task="denoise", level=30))
     with pytest.raises(UsageError, match="seed 0 and seed 1"):
         compare(noise, dataclasses.replace(noise, seed=1))
+    larger = make_row()
+    images = tuple(dataclasses.replace(image, pixels=7) for image in larger.scores.images)
+    scores = dataclasses.replace(larger.scores, images=images)
+    with pytest.raises(UsageError, match="7 in the other"):
+        compare(make_results(make_row()), make_results(dataclasses.replace(larger, scores=scores)))
+
+
+def test_perfect_in_both_is_no_change(make_row: MakeRow) -> None:
+    perfect = make_results(make_row(psnr=(math.inf,) * 3))
+    (change,) = compare(perfect, perfect).changes
+    assert (change.psnr, change.verdict) == (0.0, "same")

@@ -146,6 +146,8 @@ def test_charts_have_points_and_quoted_lines() -> None:
     labels = re.findall(r'<text class="label" [^>]*y="([\d.]+)"', chart("t", points, []))
     gaps = np.diff(sorted(float(y) for y in labels))
     assert (gaps >= 12.9).all()
+    wide = chart("t", [Point("a", 1.0, 8.0, None), Point("b", 1.0, 190.0, None)], [])
+    assert "190.00" in wide
 
 
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -41,13 +41,15 @@ _RECORD = {
 def _exif() -> bytes:
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "Maker"
-    exif[ExifTags.Base.Artist] = "Someone"
+    exif[ExifTags.Base.Artist] = "Josef Sudek, Kolín".encode()
+    exif[ExifTags.Base.Copyright] = "\xa9 1932".encode("latin-1")
     exif[ExifTags.Base.Software] = "Camera 1.0"
     exif[ExifTags.Base.ImageDescription] = "a description"
     exif[ExifTags.Base.XResolution] = 300.0
     details = exif.get_ifd(ExifTags.IFD.Exif)
     details[ExifTags.Base.DateTimeOriginal] = "2017:08:07 12:00:00"
     details[ExifTags.Base.ExposureTime] = 0.125
+    details[ExifTags.Base.LensMake] = "Görlitz".encode()
     details[ExifTags.Base.MakerNote] = b"secret \0\1\2 notes"
     details[ExifTags.Base.UserComment] = b"ASCII\0\0\0a comment"
     details[ExifTags.Base.ExifImageWidth] = 9999

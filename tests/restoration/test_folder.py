@@ -209,7 +209,7 @@ def test_full_disk_fails_those_that_it_meets(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(path, data)
 
-    monkeypatch.setattr(images, "write_atomically", writing)
+    monkeypatch.setattr(picture_files, "write_atomically", writing)
     jobs = plan_in(many)
     outcomes = list(restore_folder(jobs, Settings("denoise"), {"denoise": restorers["denoise"]}))
     assert [outcome.status for outcome in outcomes] == ["restored"] * 7 + ["failed"] * 5

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from memnet_cli.errors import UsageError
-from memnet_cli.restoration.jobs import STREAM, Naming, format_of, plan_jobs
+from memnet_cli.restoration.jobs import STREAM, Job, Naming, format_of, plan_jobs
 
 
 @pytest.fixture
@@ -19,6 +22,11 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "in" / name).write_bytes(b"x")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def planned(*inputs: str, compare: str | None = None, recursive: bool = False) -> tuple[Job, ...]:
+    folder = None if compare is None else Path(compare)
+    return plan_jobs(inputs, "out/", recursive=recursive, naming=Naming(), compare=folder)
 
 
 def targets(*inputs: str, output: str = "out/", recursive: bool = False) -> list[str]:
@@ -73,6 +81,69 @@ class TestPlan:
             "out/b_jpg_x2.png",
         ]
 
+    @pytest.mark.parametrize("pattern", ["in/**/*.png", "in/*"])
+    def test_pattern_leaves_the_output_of_an_earlier_run_out(self, pattern: str) -> None:
+        before = targets(pattern, output="in/out", recursive=True)
+        Path("in/out/sub").mkdir(parents=True)
+        for name in ("a.png", "sub/z.png"):
+            Path("in/out", name).write_bytes(b"x")
+        assert targets(pattern, output="in/out", recursive=True) == before
+        assert targets("in/out/*.png", output="in/out/out2") == ["in/out/out2/a.png"]
+
+    def test_comparisons_of_an_earlier_run_are_no_inputs(self) -> None:
+        Path("in/pairs").mkdir()
+        Path("in/pairs/a.png").write_bytes(b"x")
+        jobs = planned("in", compare="in/pairs", recursive=True)
+        assert [str(job.comparison) for job in jobs] == [
+            "in/pairs/a.png",
+            "in/pairs/b.png",
+            "in/pairs/sub/c.png",
+        ]
+
+    @pytest.mark.parametrize(
+        ("compare", "message"),
+        [
+            ("in", "take the place of an input"),
+            ("./out", "take the place of an input or output"),
+            ("in/notes.txt", "is a file"),
+        ],
+    )
+    def test_comparison_that_would_cost_a_picture(self, compare: str, message: str) -> None:
+        with pytest.raises(UsageError, match=message):
+            planned("in", compare=compare)
+
+    def test_links_in_a_circle_and_pipes(self) -> None:
+        Path("in/loop.png").symlink_to("loop.png")
+        os.mkfifo("in/pipe.png")
+        assert targets("in") == ["out/a.png", "out/b.png", "out/loop.png"]
+
+    def test_a_folder_below_that_cannot_be_listed_fails_alone(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        listed = Path.iterdir
+
+        def iterdir(folder: Path) -> Iterator[Path]:
+            if folder.name == locked:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+            return listed(folder)
+
+        monkeypatch.setattr(Path, "iterdir", iterdir)
+        locked = "sub"
+        found = [str(job.source) for job in planned("in", recursive=True)]
+        assert found == ["in/a.png", "in/b.JPG", "in/sub"]
+        locked = "in"
+        with pytest.raises(UsageError, match=r"^in cannot be reached: Permission denied\.$"):
+            planned("in")
+
+    def test_name_that_no_file_can_have(self) -> None:
+        with pytest.raises(UsageError, match="cannot be reached: File name too long"):
+            targets("a" * 300 + ".png")
+
+    @pytest.mark.parametrize(("format_name", "output"), [("jpg", "x.png"), ("png", "x.TIF")])
+    def test_name_of_another_format_is_refused(self, format_name: str, output: str) -> None:
+        with pytest.raises(UsageError, match=rf"{output} is named as .* let its name end in"):
+            plan_jobs(["in/a.png"], output, recursive=False, naming=Naming(format_name))
+
     @pytest.mark.parametrize(
         ("inputs", "output", "message"),
         [
@@ -95,6 +166,12 @@ def test_unknown_format_names_the_nearest() -> None:
         format_of("jpegg")
 
 
-def test_unknown_field_in_suffix() -> None:
+@pytest.mark.parametrize("suffix", ["_{nope}", "{ext.nope}", "{0}", "{ext:d}"])
+def test_unknown_field_in_suffix(suffix: str) -> None:
     with pytest.raises(UsageError, match="cannot be filled in"):
-        Naming(suffix="_{nope}").output_name(Path("a.png"), "png")
+        Naming(suffix=suffix).output_name(Path("a.png"), "png")
+
+
+def test_suffix_is_no_folder() -> None:
+    with pytest.raises(UsageError, match="names a folder"):
+        Naming(suffix="/x").output_name(Path("a.png"), "png")

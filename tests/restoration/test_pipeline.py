@@ -283,6 +283,30 @@ class TestWriteBehind:
         assert sorted(begun) == sorted(ended)
         assert 1 <= len(ended) < 20
 
+    def test_an_end_tells_what_was_done_and_not_yielded(self) -> None:
+        untold: list[int] = []
+
+        def batches() -> Iterator[Sequence[int]]:
+            yield range(4)
+            eventually(lambda: len(written) == 4)
+            raise KeyboardInterrupt
+
+        written: list[int] = []
+
+        def write(item: int) -> int:
+            time.sleep(0.02)  # longer than is waited for
+            written.append(item)
+            return -item
+
+        told = []
+        with pytest.raises(KeyboardInterrupt):
+            for result in write_behind(
+                batches(), write, threads=1, weigh=one, bound=WIDE, untold=untold
+            ):
+                told.append(result)
+        assert told + untold == [0, -1, -2, -3]
+        assert untold
+
 
 def test_a_bound_lets_something_through() -> None:
     with pytest.raises(ValueError, match="0 items"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -73,7 +74,9 @@ def write_report(
     page = folder / PAGE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(page, render(results, sections, pictures).encode("utf-8"))
+        write_atomically(
+            page, render(results, sections, pictures).encode("utf-8", "backslashreplace")
+        )
     except OSError as error:
         raise UsageError(f"The report {page} cannot be written ({error.strerror}).") from None
     return page
@@ -160,7 +163,7 @@ def _charts(results: Results, section: Section) -> str:
         points = [
             Point(row.method, 1.0 / row.megapixels_per_second, row.psnr, parameters[row.method])
             for row in rows
-            if row.megapixels_per_second is not None
+            if row.megapixels_per_second is not None and math.isfinite(row.psnr)
         ]
         lines = [Line(f"{row.method} (paper)", row.psnr) for row in rows if not row.measured]
         if points:

@@ -41,7 +41,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def _linear_ticks(low: float, high: float) -> list[float]:
-    step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if (high - low) / s <= 6)
+    step = next((s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10) if (high - low) / s <= 6), 20)
     first = math.ceil(low / step)
     return [index * step for index in range(first, math.floor(high / step) + 1)]
 
@@ -143,7 +143,7 @@ def chart(title: str, points: Sequence[Point], lines: Sequence[Line]) -> str:
 
     Args:
         title: of the chart, read out by screen readers.
-        points: at least one method that was timed.
+        points: at least one method that was timed, of finite PSNR.
         lines: drawn dashed across the chart.
     """
     axes = _axes(points, lines)
