@@ -145,6 +145,8 @@ def load_weights(path: Path) -> tuple[RestorationModel, WeightsInfo]:
     for name, tensor in state.items():
         if not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"{path} holds values in '{name}' that are not finite.")
+        if name.endswith("running_var") and bool((tensor < 0).any()):
+            raise WeightsError(f"{path} holds variances in '{name}' below 0.")
     state = {name: tensor.float() for name, tensor in state.items()}
     model.load_state_dict(state, strict=True, assign=True)
     for parameter in model.parameters():

@@ -133,6 +133,12 @@ def _side(value: int) -> int:
     return value
 
 
+def _count(value: int) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(value)
+    return value
+
+
 def _levels(task: str, values: Sequence[object]) -> tuple[int, ...]:
     for level in values:
         if type(level) is not int:
@@ -173,8 +179,8 @@ def parse_info(path: Path, header: Header) -> WeightsInfo:
             training_sets=tuple(str(name) for name in parsed("training_sets", [])),
             training_images=tuple(str(name) for name in parsed("training_images", [])),
             recipe=metadata.get("recipe", ""),
-            steps=parsed("steps", 0),
-            pixels_seen=parsed("pixels_seen", 0),
+            steps=_count(parsed("steps", 0)),
+            pixels_seen=_count(parsed("pixels_seen", 0)),
             patch=_side(parsed("patch", 0)),
             scores=parsed("scores", {}),
             licence=metadata.get("licence", ""),

@@ -86,7 +86,9 @@ def train(
     validation_share: Annotated[
         float, typer.Option("--val-share", help="Share of the time to measure on the way.")
     ] = 0.05,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything random.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of everything random.")
+    ] = 0,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with the run in --out; a budget replaces its own."),

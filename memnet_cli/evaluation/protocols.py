@@ -136,11 +136,16 @@ def grey_uint8(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return _rounded(pixels.astype(np.float64) @ _RGB_TO_GREY)
 
 
+def smallest_side(task: Task, level: int) -> int:
+    """Return the side in pixels below which less than the SSIM window is left to measure."""
+    if not PROTOCOLS[task.name].shaves:
+        return _SSIM_WINDOW
+    return -(-(_SSIM_WINDOW + 2 * level) // level) * level
+
+
 def check_size(name: str, height: int, width: int, task: Task, level: int) -> None:
     """Raise DatasetError if nothing, or less than the SSIM window, is left to measure."""
-    smallest = _SSIM_WINDOW
-    if PROTOCOLS[task.name].shaves:
-        smallest = -(-(_SSIM_WINDOW + 2 * level) // level) * level
+    smallest = smallest_side(task, level)
     if min(height, width) < smallest:
         raise DatasetError(
             f"{name} is {width}x{height} pixels, too small for {task.level_name} {level}: "

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
-from memnet_cli.checkpoints import read_config
+from memnet_cli.checkpoints import read_config, read_info
 from memnet_cli.config import check_device_name, check_precision_name
 from memnet_cli.errors import UsageError, WeightsError
 from memnet_cli.evaluation.baselines import BASELINES
@@ -82,6 +83,8 @@ def _plan_model(text: str, task: str | None) -> PlannedMethod:
         raise UsageError(f"--model {text}: speed measures networks, which {name.base} is not.")
     if name.tta or name.nlrn_stride is not None:
         raise UsageError(f"--model {text}: speed is that of one pass, leave + and : out.")
+    if task is None and name.is_file:
+        task = read_info(Path(name.base)).task or None
     errors = []
     for choice in _TASKS if task is None else (task,):
         try:

@@ -104,5 +104,7 @@ def _checked(path: Path, name: str, tensor: torch.Tensor, shape: torch.Size) -> 
     single = tensor.detach().float()
     if single.is_meta or not bool(torch.isfinite(single).all()):
         raise WeightsError(f"{path} holds values in '{name}' that are not finite.")
+    if name.endswith("running_var") and bool((single < 0).any()):
+        raise WeightsError(f"{path} holds variances in '{name}' below 0.")
     array: NDArray[np.float32] = single.numpy()
     return array

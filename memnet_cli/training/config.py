@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,8 +53,8 @@ class Budget:
         given = [value for value in (self.steps, self.epochs, self.seconds) if value is not None]
         if len(given) != 1:
             raise UsageError("Give exactly one of --steps, --epochs and --time.")
-        if given[0] < 0 or (given[0] == 0 and self.steps is None):
-            raise UsageError(f"The budget is {given[0]}: expected more than 0.")
+        if not math.isfinite(given[0]) or given[0] < 0 or (given[0] == 0 and self.steps is None):
+            raise UsageError(f"The budget is {given[0]}: expected a number over 0.")
 
     def __str__(self) -> str:
         if self.steps is not None:
@@ -150,7 +151,9 @@ class TrainingConfig:
         task = get_task(self.task)
         if not self.data:
             raise UsageError("There is nothing to train on: give --data with a set or a folder.")
-        for level in self.recipe.levels:
+        if not self.levels():
+            raise UsageError("There is no level to train for: give --set qualities=... with some.")
+        for level in self.levels():
             task.check_level(level)
         if not 0 <= self.validation_share < 1:
             raise UsageError(f"--val-share is {self.validation_share:g}: expected 0 to 1.")

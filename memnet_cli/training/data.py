@@ -10,7 +10,7 @@ from pathlib import Path
 from memnet_cli.checkpoints import WeightsInfo, read_info
 from memnet_cli.errors import DatasetError, UsageError
 from memnet_cli.evaluation.leakage import HASH_DIGITS, content_hash, seen_images
-from memnet_cli.evaluation.protocols import shrink_factor
+from memnet_cli.evaluation.protocols import shrink_factor, smallest_side
 from memnet_cli.imaging.images import picture_size
 from memnet_cli.models import config_to_mapping
 from memnet_cli.stores.datasets import (
@@ -23,7 +23,7 @@ from memnet_cli.stores.datasets import (
 from memnet_cli.stores.downloads import file_sha256
 from memnet_cli.tasks import Task
 from memnet_cli.training.config import TrainingConfig, task_of
-from memnet_cli.training.records import recipe_text
+from memnet_cli.training.records import recipe_text, stored_first
 
 Images = tuple[DatasetImage, ...]
 
@@ -67,12 +67,16 @@ class TrainingData:
         origin: what the weights will say about themselves; steps and pixels are those of the
             weights that the run starts from.
         teachers: sha256 of the weights of all teachers, one after the other.
+        first: what the weights say that the run starts from; None if it starts from nothing.
+        first_hash: their sha256.
     """
 
     images: Images
     validation: Validation
     origin: WeightsInfo
     teachers: str = ""
+    first: WeightsInfo | None = None
+    first_hash: str = ""
 
     def fingerprint(self) -> str:
         """Return a digest of the teachers and of all training pictures, in their order."""
@@ -88,7 +92,8 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
         UsageError: for a validation set that is trained on, or a teacher of another task.
         WeightsError: for first weights or a teacher that cannot be read.
     """
-    first = None if config.init is None else read_info(config.init)
+    _refuse_own_folder(config)
+    first, first_hash = _first_weights(config)
     teachers = tuple(_teacher_info(path, config.task) for path in config.teachers)
     before = teachers if first is None else (first, *teachers)
     found = {name: _find(name, config, progress) for name in config.data}
@@ -97,7 +102,8 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
         raise DatasetError(f"There is no picture in {', '.join(config.data)}.")
     name = HELD_BACK
     if config.validation is None:
-        images, measured = hold_back(images, before)
+        smallest = max(smallest_side(task_of(config), n) for n in config.measured_levels())
+        images, measured = hold_back(images, before, smallest)
     else:
         measured = _find(config.validation, config, progress)
         name = _set_name(config.validation) or config.validation
@@ -113,7 +119,27 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
     levels, some = config.measured_levels(), measured[: config.validation_limit]
     validation = Validation(name, some, task_of(config), levels, whole=len(some) == len(measured))
     digest = "".join(map(file_sha256, config.teachers))
-    return TrainingData(images, validation, origin, digest)
+    return TrainingData(images, validation, origin, digest, first, first_hash)
+
+
+def _refuse_own_folder(config: TrainingConfig) -> None:
+    """Refuse a run folder whose curves would be among the pictures."""
+    names = [*config.data, *([config.validation] if config.validation is not None else [])]
+    for folder in filter(None, map(local_folder, names)):
+        if folder.resolve() == config.out.resolve():
+            raise UsageError(
+                f"The run folder {config.out} is also a folder of pictures: give another --out."
+            )
+
+
+def _first_weights(config: TrainingConfig) -> tuple[WeightsInfo | None, str]:
+    """Return what the first weights say and their sha256, of a run that goes on as it began."""
+    if config.init is None:
+        return None, ""
+    stored = stored_first(config.out) if config.resume else None
+    if stored is not None:
+        return stored
+    return read_info(config.init), file_sha256(config.init)
 
 
 def _teacher_info(path: Path, task: str) -> WeightsInfo:
@@ -136,18 +162,32 @@ def _set_name(name: str) -> str | None:
     return get_dataset(name).name if local_folder(name) is None else None
 
 
-def hold_back(images: Images, before: Sequence[WeightsInfo]) -> tuple[Images, Images]:
+def hold_back(
+    images: Images, before: Sequence[WeightsInfo], smallest: int
+) -> tuple[Images, Images]:
     """Split pictures into those to train on and a few, evenly spread, to measure on.
 
     Up to 4 and at most a tenth of them, but one as soon as there are two; none that the first
-    weights or the teachers were trained on.
+    weights or the teachers were trained on, nor with a side below ``smallest`` pixels.
+
+    Raises:
+        ImageError: for a file that is no picture.
     """
     seen = {name for info in before for name in seen_images(info, images)}
-    able = [index for index, image in enumerate(images) if image.name not in seen]
+    able = [
+        index
+        for index, image in enumerate(images)
+        if image.name not in seen and _shorter_side(image) >= smallest
+    ]
     count = min(_MOST_HELD_BACK, max(len(images) // 10, int(len(images) > 1)), len(able))
     chosen = {able[int((k + 0.5) * len(able) / count)] for k in range(count)}
     kept = tuple(image for index, image in enumerate(images) if index not in chosen)
     return kept, tuple(images[index] for index in sorted(chosen))
+
+
+def _shorter_side(image: DatasetImage) -> int:
+    size = picture_size(image.path)
+    return min(size.height, size.width)
 
 
 def _refuse_seen(origin: WeightsInfo, images: Sequence[DatasetImage], name: str) -> None:

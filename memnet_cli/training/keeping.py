@@ -175,6 +175,8 @@ def measure_and_keep(
     whole = count == len(validation.images)
     if not whole:
         session.tell(Note(f"Time is up: only {count} of {len(validation.images)} are measured."))
+        name = f"{validation.name}, first {count}"
+        scores = {level: dataclasses.replace(s, dataset=name) for level, s in scores.items()}
     best = whole and (trainee.best is None or mean_psnr(scores) > trainee.best)
     if best:
         trainee.best = mean_psnr(scores)
@@ -184,7 +186,7 @@ def measure_and_keep(
         Measured(
             step=trainee.step,
             seconds=session.clock.elapsed(),
-            dataset=validation.name if whole else f"{validation.name}, first {count}",
+            dataset=scores[validation.levels[0]].dataset,
             scores={
                 level: {"psnr": score.psnr, "ssim": score.ssim} for level, score in scores.items()
             },
@@ -239,8 +241,11 @@ def _has_ensemble(model: RestorationModel) -> TypeGuard[MemNet]:
     return isinstance(model, MemNet) and model.settings.multi_supervised
 
 
-def finish(session: Session, trainee: Trainee) -> dict[int, LevelScores]:
-    """Fit BN statistics and ensemble as the recipe says, measure the result, keep it as last."""
+def finish(session: Session, trainee: Trainee, deadline: float | None) -> dict[int, LevelScores]:
+    """Fit BN statistics and ensemble as the recipe says, measure the result, keep it as last.
+
+    Measuring ends by the ``deadline``, see :func:`measure_and_keep`.
+    """
     recipe = session.config.recipe
     result = trainee.result
     if recipe.recalibrate and session.world.leads:
@@ -248,7 +253,9 @@ def finish(session: Session, trainee: Trainee) -> dict[int, LevelScores]:
         recalibrate(result, (degraded for _, degraded in batches))
     if recipe.refit and session.world.leads and _has_ensemble(result):
         refit_ensemble(result, _next_batches(_plain(session), trainee, recipe.refit))
-    scores = measure_and_keep(session, trainee, session.clock.deadline())
+    if session.world.leads:
+        keep_weights(session, trainee, "last", {})
+    scores = measure_and_keep(session, trainee, deadline)
     if session.world.leads:
         keep_weights(session, trainee, "last", scores)
         try:

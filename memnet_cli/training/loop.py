@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from memnet_cli.errors import DeviceError, MemnetError, UsageError
+from memnet_cli.errors import DeviceError, UsageError
 from memnet_cli.evaluation.benchmark import LevelScores
 from memnet_cli.evaluation.peaks import wait_for_device
 from memnet_cli.restoration.devices import resolve_runtime
@@ -38,7 +38,13 @@ from memnet_cli.training.keeping import (
 )
 from memnet_cli.training.losses import supervised_loss
 from memnet_cli.training.optimizers import clip_gradients, set_rates
-from memnet_cli.training.records import RunFolder, claim_folder, release_folder, stored_identity
+from memnet_cli.training.records import (
+    RunFolder,
+    alone,
+    claim_folder,
+    release_folder,
+    stored_identity,
+)
 from memnet_cli.training.schedule import lr_factor
 from memnet_cli.training.session import Session, prepare_session
 from memnet_cli.training.starting import start_or_resume
@@ -106,9 +112,15 @@ def train(
         )
     machine = config.machine
     runtime = resolve_runtime(device_of(world, machine.device), machine.precision)
-    with stop_requests() as stop, joined(world, runtime.device):
+    with (
+        stop_requests() as stop,
+        joined(world, runtime.device),
+        alone(config.out, world.leads),
+    ):
         new = stored_identity(config.out) is None
-        folder = claim_folder(config) if world.leads else RunFolder(config.out)
+        folder = RunFolder(config.out)
+        if world.leads:
+            folder = claim_folder(config, data.first, data.first_hash)
         wait_for_all(world)
         found = load_newest(folder.checkpoints) if config.resume else None
         if machine.tensorboard and world.leads:
@@ -116,7 +128,7 @@ def train(
         try:
             session = prepare_session(config, data, world, runtime, folder, clock, stop, say)
             trainee = start_or_resume(session, found)
-        except MemnetError:
+        except BaseException:
             if new and world.leads:
                 release_folder(folder)
             raise
@@ -155,7 +167,11 @@ def _run(session: Session, trainee: Trainee) -> TrainingResult:
         _keep_up(session, trainee, agenda)
     _report(session, trainee, agenda)
     save(session, trainee)
-    scores = {} if trainee.progress < 1.0 else finish(session, trainee)
+    scores = {}
+    if trainee.progress >= 1.0:
+        # of a run that had ended, all is measured once more, however late it is
+        late = trainee.step == agenda.first_step
+        scores = finish(session, trainee, None if late else session.clock.deadline())
     wait_for_all(session.world)
     return _result(session, trainee, scores)
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from memnet_cli.errors import UsageError
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.training.muon import Muon
 from memnet_cli.training.recipe import Recipe
@@ -20,6 +21,9 @@ def build_optimizers(recipe: Recipe, model: RestorationModel, fast_bf16: bool) -
 
     Weight decay is for the weights of convolutions alone. Muon takes convolutions between
     hidden layers; the first, the last, biases and normalisations go to AdamW at ``side_lr``.
+
+    Raises:
+        UsageError: with muon for a network without such convolutions.
     """
     parameters = list(model.parameters())
     weights = [p for p in parameters if p.ndim == 4]
@@ -27,6 +31,12 @@ def build_optimizers(recipe: Recipe, model: RestorationModel, fast_bf16: bool) -
     if recipe.optimizer == "muon":
         pixels = model.grid**2  # what the first convolution is given and the last one makes
         hidden = [p for p in weights if min(p.shape[:2]) > pixels]
+        if not hidden:
+            raise UsageError(
+                "Muon trains convolutions between hidden layers of more maps than a square has "
+                "pixels, and this network has none: give --set optimizer=adamw, or a larger "
+                "--set model.width=..."
+            )
         others += [p for p in weights if min(p.shape[:2]) <= pixels]
         dtype = torch.bfloat16 if fast_bf16 else torch.float32
         first = (WhitenedMuon if recipe.whitened else Muon)(

@@ -25,6 +25,7 @@ _POSITIVE = (
     "accumulate",
     "epsilon",
     "damping",
+    "drop_factor",
 )
 _SHARES = (
     "warmup",
@@ -183,6 +184,8 @@ class Recipe:
         for name in _SHARES:
             _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "0 to 1")
         _check("ema", self.ema, self.ema < 1, "less than 1")
+        sound = all(0 <= beta < 1 for beta in self.betas)
+        _check("betas", list(self.betas), sound, "two numbers from 0 to less than 1")
         _check("batch", self.batch, self.batch % self.accumulate == 0, "a multiple of accumulate")
         for name in ("restart_at", "grow_at"):
             shares = getattr(self, name)
@@ -191,6 +194,8 @@ class Recipe:
         fits = len(self.grow_to) == len(self.grow_at) and list(self.grow_to) == sorted(self.grow_to)
         _check("grow_to", list(self.grow_to), fits, "rising recursions, one for each of grow_at")
         _check("sizes", list(self.sizes), _sound_sizes(self.sizes), "sizes over 0 and up to 1")
+        sound = all(recursions >= 1 for recursions in self.grow_to)
+        _check("grow_to", list(self.grow_to), sound, "1 recursion or more")
         sound = bool(self.contrasts) and all(0 < gain <= 10 for gain in self.contrasts)
         _check("contrasts", list(self.contrasts), sound, "contrasts over 0 and up to 10")
         for name in ("sigmas", "teacher_levels"):

@@ -41,6 +41,8 @@ def load_recipe(
         key, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not key:
             raise UsageError(f"'{text}' sets nothing: expected NAME=VALUE, such as lr=2e-4.")
+        if key == "model":
+            raise UsageError(f"'{text}' sets no field: expected such as model.width={value}.")
         target, key = (settings, key[6:]) if key.startswith("model.") else (values, key)
         target[key] = _parse(value)
     return recipe_from_mapping({**values, "model": settings}, name)

@@ -10,13 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from memnet_cli.checkpoints import WeightsInfo
+from memnet_cli.checkpoints.header import Header, metadata_of, parse_info
 from memnet_cli.config import __version__
-from memnet_cli.errors import TrainingError, UsageError
+from memnet_cli.errors import TrainingError, UsageError, WeightsError
 from memnet_cli.files import write_atomically
 from memnet_cli.training.config import TrainingConfig, identity
 from memnet_cli.training.events import Event, Measured, Progress
 from memnet_cli.training.recipe import Recipe
 from memnet_cli.training.recipe_files import recipe_to_mapping, to_toml
+
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,26 @@ def stored_identity(out: Path) -> dict[str, object] | None:
     return stored
 
 
+def stored_first(out: Path) -> tuple[WeightsInfo, str] | None:
+    """Return what the weights said that the run in ``out`` began with, and their sha256.
+
+    None for a run that began from nothing, or before this was kept.
+
+    Raises:
+        UsageError: if it cannot be understood.
+    """
+    path = RunFolder(out).description
+    try:
+        first = json.loads(path.read_text("utf-8"))["first"]
+        return parse_info(path, Header(first["info"], {}, {})), str(first["sha256"])
+    except (FileNotFoundError, KeyError):
+        return None
+    except (OSError, ValueError, TypeError, WeightsError):
+        raise UsageError(
+            f"{path} cannot be understood: expected what memnet train writes."
+        ) from None
+
+
 def check_folder(config: TrainingConfig) -> bool:
     """Check that the run folder is free or holds the very run that is to go on.
 
@@ -93,10 +119,15 @@ def check_folder(config: TrainingConfig) -> bool:
     return True
 
 
-def claim_folder(config: TrainingConfig) -> RunFolder:
+def claim_folder(config: TrainingConfig, first: WeightsInfo | None, first_hash: str) -> RunFolder:
     """Make the run folder with the description of the run in it.
 
     Of a run that goes on only a new budget is written.
+
+    Args:
+        config: the run.
+        first: what the weights say that it starts from, if it does.
+        first_hash: their sha256.
 
     Raises:
         UsageError: as :func:`check_folder`, and for a folder that cannot be written.
@@ -107,7 +138,9 @@ def claim_folder(config: TrainingConfig) -> RunFolder:
         return folder
     try:
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
-        document = {"memnet": __version__, "run": run}
+        document: dict[str, object] = {"memnet": __version__, "run": run}
+        if first is not None:
+            document["first"] = {"sha256": first_hash, "info": metadata_of(first)}
         write_atomically(folder.path / "recipe.toml", recipe_text(config).encode())
         write_atomically(folder.description, (json.dumps(document, indent=2) + "\n").encode())
     except OSError as error:
@@ -117,12 +150,43 @@ def claim_folder(config: TrainingConfig) -> RunFolder:
     return folder
 
 
+@contextlib.contextmanager
+def alone(out: Path, leads: bool) -> Iterator[None]:
+    """Keep a second command from training the same run meanwhile; the leading process does.
+
+    The lock goes with the process, however it ends. Where the file system has no locks there is
+    none.
+
+    Raises:
+        UsageError: if another process trains it.
+    """
+    if not leads:
+        yield
+        return
+    lock = FileLock(out / _LOCK)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UsageError(
+            f"The run in {out} is being trained by another process: wait for it, or give another "
+            "--out."
+        ) from None
+    except (OSError, NotImplementedError):
+        pass  # a folder that cannot be written is told of by claim_folder
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def release_folder(folder: RunFolder) -> None:
     """Undo :func:`claim_folder` for a run that never began; what else lies there stays."""
     with contextlib.suppress(OSError):
         folder.description.unlink()
         (folder.path / "recipe.toml").unlink()
         folder.checkpoints.rmdir()
+        (folder.path / _LOCK).unlink(missing_ok=True)
         folder.path.rmdir()
 
 
@@ -143,6 +207,15 @@ def recipe_text(config: TrainingConfig) -> str:
     values = identity(config)["recipe"]
     assert isinstance(values, Mapping)
     return to_toml(values)
+
+
+def best_told(folder: RunFolder) -> float | None:
+    """Return the mean PSNR over levels of the measurement that best.safetensors is from, in dB."""
+    for entry in reversed(read_metrics(folder)):
+        if entry.get("kind") == "validation" and entry.get("best"):
+            psnr = [float(score["psnr"]) for score in entry["scores"].values()]
+            return sum(psnr) / len(psnr)
+    return None
 
 
 def keep_until(folder: RunFolder, step: int) -> None:

@@ -24,6 +24,7 @@ from memnet_cli.training.records import RunFolder, record
 from memnet_cli.training.sampler import Patches, Sampler
 from memnet_cli.training.stopping import StopRequest
 from memnet_cli.training.teacher import Teacher, load_teacher
+from memnet_cli.training.validation import check_measurable
 
 #: How many drawings a run makes.
 _DRAWINGS = 160
@@ -130,12 +131,13 @@ def prepare_session(
     """Put the pictures on the device and lay out where patches come from.
 
     Raises:
-        DatasetError: if no picture is as large as a patch.
-        ImageError: for a file that is no usable picture.
+        DatasetError: if no picture is as large as a patch, or one is too small to be measured.
+        ImageError: for a file that is no usable picture, among those to measure on too.
         WeightsError: for a teacher that is no sound weights file.
     """
     recipe, task = config.recipe, task_of(config)
     levels = config.levels()
+    check_measurable(data.validation)
     planes = [
         plane
         for plane in read_planes(data.images, task, levels, recipe.sizes, recipe.contrasts)

@@ -8,9 +8,10 @@ from memnet_cli.checkpoints import read_config, read_info
 from memnet_cli.errors import TrainingError, UsageError
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.models.memnet import MemNet
+from memnet_cli.stores.downloads import file_sha256
 from memnet_cli.training.distributed import World, agree
 from memnet_cli.training.events import Note
-from memnet_cli.training.records import keep_until
+from memnet_cli.training.records import best_told, keep_until
 from memnet_cli.training.session import Session
 from memnet_cli.training.state import Checkpoint
 from memnet_cli.training.trainee import Trainee, new_trainee, resumed_trainee
@@ -24,8 +25,8 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
         found: the newest sound checkpoint and the damaged ones after it; None without any.
 
     Raises:
-        UsageError: for other training pictures or other teachers than the run began with, or
-            first weights of another network than the recipe asks for.
+        UsageError: for other training pictures, teachers or first weights than the run began
+            with, or first weights of another network than the recipe asks for.
         WeightsError: for first weights that are no sound weights file.
         TrainingError: if the processes found different checkpoints.
     """
@@ -34,6 +35,7 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
     if found is None:
         if config.resume:
             session.tell(Note("There is no checkpoint yet: starting from the beginning."))
+            _refuse_other_first_weights(session)
         trainee = new_trainee(config, runtime, world)
         _tell_what_was_cut_off(session, trainee)
         return trainee
@@ -50,6 +52,9 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
         )
     trainee = resumed_trainee(config, runtime, world, checkpoint)
     if world.leads:
+        # the checkpoint may be older than best.safetensors
+        before = [best for best in (trainee.best, best_told(session.folder)) if best is not None]
+        trainee.best = max(before, default=None)
         keep_until(session.folder, trainee.step)
     session.clock.earlier = trainee.seconds
     _take_up_budget(session, trainee, checkpoint.budget)
@@ -57,6 +62,15 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
         Note(f"Going on after step {trainee.step} ({trainee.progress:.1%} of the budget).")
     )
     return trainee
+
+
+def _refuse_other_first_weights(session: Session) -> None:
+    init, data = session.config.init, session.data
+    if init is not None and file_sha256(init) != data.first_hash:
+        raise UsageError(
+            f"{init} is not what the run in {session.config.out} began with: put that back, or "
+            "start a new run in another --out."
+        )
 
 
 def _take_up_budget(session: Session, trainee: Trainee, before: str) -> None:

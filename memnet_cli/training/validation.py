@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from memnet_cli.evaluation.benchmark import LevelScores, evaluate
+from memnet_cli.evaluation.benchmark import LevelScores, evaluate, read_uint8
+from memnet_cli.evaluation.protocols import check_size, shrink_factor
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.nlrn import in_patches
 from memnet_cli.restoration.devices import Runtime
@@ -45,6 +46,20 @@ def seconds_per_pixel(model: RestorationModel, runtime: Runtime, patch: int) -> 
         seconds = time.perf_counter() - start
     model.train(was_training)
     return seconds / plane.size
+
+
+def check_measurable(validation: Validation) -> None:
+    """Read every picture once: what is wrong with one is told before the run, not at its end.
+
+    Raises:
+        DatasetError: for a picture that is too small for a level.
+        ImageError: for a file that is no usable picture.
+    """
+    shrink = shrink_factor(validation.name, validation.task)
+    for image in validation.images:
+        height, width = read_uint8(image).shape[:2]
+        for level in validation.levels:
+            check_size(image.name, height // shrink, width // shrink, validation.task, level)
 
 
 def measure(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from memnet_cli.checkpoints import (
@@ -159,6 +159,13 @@ def test_values_that_are_not_finite_are_refused(weights: Path, value: float) -> 
         load_weights(path)
 
 
+def test_variances_below_0_are_refused(weights: Path) -> None:
+    name = next(name for name in load_file(weights) if name.endswith("running_var"))
+    path = rewritten(weights, {name: -torch.ones_like(load_file(weights)[name])}, {})
+    with pytest.raises(WeightsError, match=f"variances in '{name}' below 0"):
+        load_weights(path)
+
+
 def test_a_wrong_shape_is_named(weights: Path) -> None:
     path = rewritten(weights, {"ensemble": torch.zeros(3)}, {})
     with pytest.raises(WeightsError, match=r"'ensemble' has shape \[3\], expected \[2\]"):
@@ -189,7 +196,8 @@ def test_a_newer_format_asks_for_an_update(weights: Path) -> None:
 @pytest.mark.parametrize(("key", "value"), [
     ("config", "not json"), ("config", "[]"), ("levels", '["x"]'), ("levels", "3"),
     ("levels", "[[1]]"), ("levels", "[true]"), ("levels", "[-3, 0]"), ("levels", "[10000000000]"),
-    ("task", "evil"), ("steps", '"many"'), ("scores", "[]"), ("format_version", '"1"'),
+    ("task", "evil"), ("steps", '"many"'), ("steps", "-5"), ("pixels_seen", "true"),
+    ("scores", "[]"), ("format_version", '"1"'),
     ("patch", '"48"'), ("patch", "-1"), ("patch", "1000000000"),
     ("config", "[" * 100_000),
 ])  # fmt: skip

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
+from memnet_cli.checkpoints import read_info
+from memnet_cli.checkpoints.header import metadata_of
 from memnet_cli.errors import UsageError, WeightsError
 from memnet_cli.evaluation.speed_plan import (
     CurveConfig,
@@ -37,6 +41,15 @@ def test_weights_of_another_task_are_refused(make_weights: MakeWeights) -> None:
     path = make_weights("sr")
     with pytest.raises(WeightsError, match="trained for sr, not for jpeg"):
         plan_speed(SpeedConfig(models=(str(path),), task="jpeg"))
+
+
+def test_what_is_wrong_with_a_file_is_told_and_not_its_task(make_weights: MakeWeights) -> None:
+    path = make_weights("sr")
+    config = json.dumps({**read_info(path).config, "memory_blocks": 10**9})
+    metadata = {**metadata_of(read_info(path)), "config": config}
+    save_file(load_file(path), path, metadata=metadata)
+    with pytest.raises(WeightsError, match="memory_blocks"):
+        plan_speed(SpeedConfig(models=(str(path),)))
 
 
 @pytest.mark.parametrize("model", ["bicubic", "memnet+", "nlrn:7", "nosuch"])

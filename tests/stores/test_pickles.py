@@ -145,6 +145,13 @@ def test_a_tensor_that_does_not_fit_is_named(
         import_state(path, CONFIG)
 
 
+def test_variances_below_0_are_refused(tmp_path: Path, state: State) -> None:
+    name = next(name for name in state if name.endswith("running_var"))
+    torch.save(state | {name: -torch.ones_like(state[name])}, tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match=f"variances in '{name}' below 0"):
+        import_state(tmp_path / "net.pth", CONFIG)
+
+
 def test_surplus_names_are_refused(tmp_path: Path, state: State) -> None:
     path = tmp_path / "net.pth"
     torch.save(state | {"extra": torch.zeros(1)}, path)

@@ -42,6 +42,9 @@ def test_a_budget_is_one_of_three() -> None:
         Budget()
     with pytest.raises(UsageError, match="budget is 0"):
         Budget(seconds=0)
+    for epochs in (float("nan"), float("inf")):
+        with pytest.raises(UsageError, match=f"budget is {epochs}"):
+            Budget(epochs=epochs)
 
 
 def test_levels_are_those_of_the_papers_or_wider(tiny: TrainingConfig) -> None:
@@ -62,6 +65,10 @@ def test_what_does_not_go_together_is_refused(tiny: TrainingConfig) -> None:
         replace(tiny, data=())
     with pytest.raises(UsageError, match="scale factor 50 is out of range"):
         replace(tiny, recipe=replace(tiny.recipe, levels=(50,)))
+    jpeg = replace(tiny, task="jpeg")
+    for qualities, message in (((10, 101), "quality factor 101"), ((), "no level to train for")):
+        with pytest.raises(UsageError, match=message):
+            replace(jpeg, recipe=replace(jpeg.recipe, qualities=qualities))
     with pytest.raises(UsageError, match="Only MemNet grows, not rednet"):
         replace(tiny, model="rednet", recipe=load_recipe("growth", "rednet"))
     with pytest.raises(UsageError, match="has no setting 'blocks'"):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memnet_cli.checkpoints import WeightsInfo, load_weights, read_info, save_weights
-from memnet_cli.errors import DatasetError, UsageError
+from memnet_cli.errors import DatasetError, MemnetError, UsageError
 from memnet_cli.evaluation.benchmark import evaluate
 from memnet_cli.evaluation.leakage import content_hash, seen_images
 from memnet_cli.models import build_model, config_to_mapping
@@ -203,10 +203,40 @@ def test_pictures_that_first_weights_saw_are_not_held_back(pictures: Path, tmp_p
     config = MemNetConfig(memory_blocks=1, recursions=1, width=1)
     info = WeightsInfo("memnet", config_to_mapping(config), "sr", training_images=seen)
     save_weights(tmp_path / "seen.safetensors", build_model(config), info)
-    _, held = hold_back(images, [info])
+    _, held = hold_back(images, [info], 16)
     assert [image.name for image in held] == ["5.png"]
     everything = replace(info, training_images=tuple(content_hash(i)[:16] for i in images))
-    assert hold_back(images, [everything]) == (images, ())
+    assert hold_back(images, [everything], 16) == (images, ())
+    assert hold_back(images, [], 61) == (images, ())
+
+
+@pytest.mark.parametrize(
+    ("size", "data", "message"),
+    [((12, 12), None, "too small for scale factor 2"), ((60, 60), b"\x89PNG", "damaged")],
+)
+def test_a_picture_that_cannot_be_measured_is_told_before_the_first_step(
+    tiny: TrainingConfig,
+    pictures: Path,
+    tmp_path: Path,
+    size: tuple[int, int],
+    data: bytes | None,
+    message: str,
+) -> None:
+    (tmp_path / "measured").mkdir()
+    bad = tmp_path / "measured" / "bad.png"
+    Image.open(pictures / "0.png").transpose(Image.Transpose.ROTATE_180).resize(size).save(bad)
+    if data is not None:
+        bad.write_bytes(data + bad.read_bytes()[len(data) : -400])
+    said: list[Event] = []
+    with pytest.raises(MemnetError, match=message):
+        run(replace(tiny, validation=str(bad.parent)), said.append)
+    assert not any(isinstance(event, Progress) for event in said)
+    assert not tiny.out.exists()
+
+
+def test_a_run_folder_of_pictures_is_refused(tiny: TrainingConfig, pictures: Path) -> None:
+    with pytest.raises(UsageError, match="is also a folder of pictures"):
+        gather_data(replace(tiny, out=pictures / "." / ""))
 
 
 def test_one_picture_alone_is_trained_on_and_nothing_is_measured(

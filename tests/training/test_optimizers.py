@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from memnet_cli.errors import UsageError
 from memnet_cli.models import build_model
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.training.muon import Muon
@@ -38,6 +39,12 @@ def test_every_parameter_has_one_optimizer() -> None:
     set_rates([muon, side], 0.5)
     assert muon.param_groups[0]["lr"] == pytest.approx(0.01)
     assert side.param_groups[0]["lr"] == pytest.approx(5e-4)
+
+
+def test_muon_without_anything_to_train_is_refused() -> None:
+    model = build_model(MemNetConfig(memory_blocks=2, recursions=1, width=4, unshuffle=2))
+    with pytest.raises(UsageError, match="this network has none: give --set optimizer=adamw"):
+        build_optimizers(Recipe(optimizer="muon"), model, False)
 
 
 def test_only_convolutions_decay() -> None:

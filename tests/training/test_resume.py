@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
+from memnet_cli.checkpoints import read_info
 from memnet_cli.errors import TrainingError, UsageError
 from memnet_cli.files import write_atomically
 from memnet_cli.training.config import Budget, Machine, TrainingConfig, config_from_identity
-from memnet_cli.training.events import Event, Note, Progress, Saved
+from memnet_cli.training.events import Event, Measured, Note, Progress, Saved
 from memnet_cli.training.recipe_files import load_recipe
 from memnet_cli.training.records import RunFolder, read_metrics, stored_identity
 from memnet_cli.training.state import checkpoints
@@ -163,6 +165,85 @@ def test_a_run_in_time_is_given_more_of_it(tiny: TrainingConfig) -> None:
     assert first.finished
     second = run(replace(_resumed(tiny), budget=Budget(seconds=first.seconds + 3.0)))
     assert second.finished and second.step > first.step
+
+
+def test_the_best_stays_the_best_when_a_run_is_given_more(tiny: TrainingConfig) -> None:
+    run(tiny)
+    best = tiny.out / "best.safetensors"
+    before = best.read_bytes()
+    # as if the first measurement had been better than any that comes
+    folder = RunFolder(tiny.out)
+    entries = read_metrics(folder)
+    for score in entries[-1]["scores"].values():
+        score["psnr"] += 20.0
+    folder.metrics.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    said: list[Event] = []
+    run(replace(_resumed(tiny), budget=Budget(steps=9)), said.append)
+    assert [event.best for event in said if isinstance(event, Measured)] == [False]
+    assert best.read_bytes() == before
+
+
+def test_a_run_that_has_ended_is_measured_whole_once_more(
+    tiny: TrainingConfig, tmp_path: Path
+) -> None:
+    measured = tmp_path / "measured"
+    measured.mkdir()
+    for path in sorted(Path(tiny.data[0]).iterdir()):
+        Image.open(path).transpose(Image.Transpose.ROTATE_90).save(measured / path.name)
+    config = replace(tiny, budget=Budget(seconds=3.0), validation=str(measured))
+    first = run(config)  # whose time may have been too short to measure all
+    weights = load_file(first.weights)
+    second = run(_resumed(config))
+    assert (second.finished, second.step) == (True, first.step)
+    assert all(len(score.images) == 6 for score in second.scores.values())
+    assert list(read_info(second.weights).scores) == [str(measured)]
+    assert all(torch.equal(weights[n], t) for n, t in load_file(second.weights).items())
+    for level, score in first.scores.items():
+        assert score.images[0].psnr == second.scores[level].images[0].psnr
+
+
+def test_first_weights_are_needed_no_more_once_there_is_a_checkpoint(tiny: TrainingConfig) -> None:
+    run(tiny)
+    first = tiny.out.with_name("first.safetensors")
+    shutil.copy(tiny.out / "last.safetensors", first)
+    config = replace(tiny, init=first, out=tiny.out.with_name("next"))
+    whole = replace(config, out=tiny.out.with_name("whole"), budget=Budget(steps=12))
+    run(config)
+    run(whole)
+    first.unlink()
+    # given more steps, it draws the patches that come after those of the first weights
+    run(replace(_resumed(config), budget=Budget(steps=12)))
+    assert read_info(config.out / "last.safetensors").steps == 18
+    assert read_info(whole.out / "last.safetensors").steps == 18
+
+
+def test_other_first_weights_cannot_take_over_a_run(tiny: TrainingConfig) -> None:
+    run(tiny)
+    first = tiny.out.with_name("first.safetensors")
+    shutil.copy(tiny.out / "last.safetensors", first)
+    config = replace(tiny, init=first, out=tiny.out.with_name("next"))
+    run(config)
+    shutil.rmtree(config.out / "checkpoints")
+    shutil.copy(config.out / "last.safetensors", first)
+    with pytest.raises(
+        UsageError, match=r"first\.safetensors is not what the run in .* began with"
+    ):
+        run(_resumed(config))
+
+
+def test_two_commands_cannot_train_one_run(tiny: TrainingConfig) -> None:
+    said: list[str] = []
+
+    def again(event: Event) -> None:
+        if isinstance(event, Saved):
+            with pytest.raises(UsageError, match="is being trained by another process"):
+                run(replace(_resumed(tiny), budget=Budget(steps=99)))
+            said.append(event.name)
+
+    run(tiny, again)
+    assert said
+    assert stored_identity(tiny.out)["budget"] == {"steps": 6}  # type: ignore[index]
+    assert run(_resumed(tiny)).finished
 
 
 def test_other_pictures_cannot_take_over_a_run(tiny: TrainingConfig, tmp_path: Path) -> None:
