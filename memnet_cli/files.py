@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
+import tempfile
 from pathlib import Path
 
 
@@ -15,6 +17,18 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def check_writable(path: Path) -> None:
+    """Make sure, before anything slow begins, that a file can be written at ``path``.
+
+    Raises:
+        OSError: if it is a folder, or in none that can be written.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -8,11 +8,19 @@ from typing import NoReturn
 
 import pytest
 
-from memnet_cli.files import is_file, write_atomically
+from memnet_cli.files import check_writable, is_file, write_atomically
 
 
 def _names(folder: Path) -> list[str]:
     return [file.name for file in folder.iterdir()]
+
+
+def test_what_cannot_be_written_is_told_before(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a.bin")
+    assert _names(tmp_path) == []
+    for path in (tmp_path, tmp_path / "none" / "a.bin"):
+        with pytest.raises(OSError):
+            check_writable(path)
 
 
 def test_writes_a_new_file_and_replaces_an_old_one(tmp_path: Path) -> None:

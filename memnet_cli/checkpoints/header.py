@@ -93,7 +93,7 @@ def read_header(path: Path) -> Header:
         ) from None
     except OSError as error:
         raise WeightsError(f"Cannot read the weights file {path}: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise WeightsError(_not_safetensors(path)) from None
     return Header(metadata, shapes, dtypes)
 
@@ -139,6 +139,16 @@ def _count(value: int) -> int:
     return value
 
 
+def _scores(values: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+    return {
+        dataset: {
+            level: {name: float(value) for name, value in score.items()}
+            for level, score in levels.items()
+        }
+        for dataset, levels in values.items()
+    }
+
+
 def _levels(task: str, values: Sequence[object]) -> tuple[int, ...]:
     for level in values:
         if type(level) is not int:
@@ -182,11 +192,11 @@ def parse_info(path: Path, header: Header) -> WeightsInfo:
             steps=_count(parsed("steps", 0)),
             pixels_seen=_count(parsed("pixels_seen", 0)),
             patch=_side(parsed("patch", 0)),
-            scores=parsed("scores", {}),
+            scores=_scores(parsed("scores", {})),
             licence=metadata.get("licence", ""),
             source=metadata.get("source", ""),
         )
-    except (UsageError, KeyError, ValueError, TypeError, RecursionError):
+    except (UsageError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
         raise WeightsError(
             f"The metadata of {path} cannot be understood: expected what memnet writes."
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 
@@ -64,6 +65,10 @@ def main() -> None:
     """Run the command line; every known failure becomes one sentence and an exit code."""
     # Pillow warns of damaged EXIF, which costs the user nothing
     warnings.filterwarnings("ignore", module="PIL")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a file that Windows redirects to has no letter for many a sign
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MemnetError as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import (
@@ -42,12 +43,28 @@ def print_warning(message: str) -> None:
 
 def print_json(document: object) -> None:
     """Print one JSON document and nothing else on stdout."""
-    sys.stdout.write(valid_utf8(json.dumps(document, indent=2, ensure_ascii=False)) + "\n")
+    write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
-def valid_utf8(text: str) -> str:
-    """Escape what stands for bytes of file names that are no UTF-8, E9 as JSON's \\udce9."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def write_text(text: str) -> None:
+    """Write to stdout; what its encoding has no letters for is escaped as JSON does."""
+    sys.stdout.write(encodable(text, sys.stdout.encoding or "utf-8"))
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Escape as JSON does what the encoding has no letters for.
+
+    In UTF-8 these are the bytes of file names that are no UTF-8: E9 becomes \\udce9.
+    """
+    return text.encode(encoding, "json").decode(encoding)
+
+
+def _as_json(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error("json", _as_json)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -80,8 +97,3 @@ def picture_progress(*, hidden: bool) -> Progress:
         disable=hidden or not err.is_terminal,
         transient=True,
     )
-
-
-def key_values(values: Mapping[str, object]) -> str:
-    """Return "key value · key value" for a summary line."""
-    return " · ".join(f"{key} {value}" for key, value in values.items())

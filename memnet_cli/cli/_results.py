@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import typer
 
-from memnet_cli.cli._console import err, out, print_error, valid_utf8
+from memnet_cli.cli._console import encodable, err, out, print_error, write_text
 from memnet_cli.errors import UsageError
+from memnet_cli.files import check_writable
 
 if TYPE_CHECKING:
     from memnet_cli.evaluation.results import Results
@@ -90,21 +89,16 @@ def check_outputs(
     for path in save:
         if path.suffix not in _SUFFIXES:
             raise UsageError(f"--save {path}: expected a name that ends in {', '.join(_SUFFIXES)}.")
-        _check_writable(path)
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
     if report is not None:
         from memnet_cli.evaluation.report import check_folder
 
         check_folder(report)
     stdout = chosen[0] if chosen else None
     return Outputs(stdout, cast("Quotes", published), save, report, quiet)
-
-
-def _check_writable(path: Path) -> None:
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
 
 
 def save(results: Results, outputs: Outputs) -> None:
@@ -117,7 +111,8 @@ def save(results: Results, outputs: Outputs) -> None:
 
     for path in outputs.save:
         try:
-            write_atomically(path, _text(results, path.suffix, outputs).encode("utf-8"))
+            text = encodable(_text(results, path.suffix, outputs), "utf-8")
+            write_atomically(path, text.encode("utf-8"))
         except OSError as error:
             raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
 
@@ -128,8 +123,8 @@ def _text(results: Results, suffix: str, outputs: Outputs) -> str:
     from memnet_cli.evaluation.tables import sections
 
     if suffix == ".json":
-        return valid_utf8(to_text(results))
-    return valid_utf8(WRITERS[suffix](results, sections(results, outputs.quotes)))
+        return to_text(results)
+    return WRITERS[suffix](results, sections(results, outputs.quotes))
 
 
 def finish(results: Results, outputs: Outputs, tolerances: Check | None) -> None:
@@ -139,7 +134,7 @@ def finish(results: Results, outputs: Outputs, tolerances: Check | None) -> None
         typer.Exit: 130 after Ctrl-C, 1 for a miss.
     """
     if outputs.stdout is not None:
-        sys.stdout.write(_text(results, outputs.stdout, outputs))
+        write_text(_text(results, outputs.stdout, outputs))
     else:
         _print_tables(results, outputs)
     if not results.complete:

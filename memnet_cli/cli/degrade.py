@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,8 +86,9 @@ def _damage(job: Job, task: Task, level: int, seed: int) -> str | None:
     from memnet_cli.imaging.images import read_image
     from memnet_cli.restoration.degrade import degrade_to_file
 
+    assert job.source is not None
     try:
-        picture = read_image(Path(job.name))
+        picture = read_image(job.source)
     except ImageError as error:
         return str(error)
     try:

@@ -11,6 +11,7 @@ import typer
 from memnet_cli.cli._console import err, out, print_json, print_warning
 from memnet_cli.cli._options import Device
 from memnet_cli.errors import UsageError
+from memnet_cli.files import check_writable
 
 if TYPE_CHECKING:
     from memnet_cli.evaluation.speed_plan import CurveConfig, SpeedConfig
@@ -43,7 +44,7 @@ def speed(
         list[str] | None,
         typer.Option(
             "--precision",
-            help="fp32, bf16, fp16, or auto: what the device is good at. May be repeated.",
+            help="fp32, bf16, fp16, int8, or auto: what the device is good at. May be repeated.",
         ),
     ] = None,
     repeats: Annotated[
@@ -117,9 +118,13 @@ def speed(
 def _check_writable(json: str | None) -> None:
     if json in {None, _STDOUT}:
         return
-    folder = Path(str(json)).resolve().parent
-    if not folder.is_dir() or Path(str(json)).is_dir():
-        raise UsageError(f"--json {json} cannot be written: expected a file in a folder, or '-'.")
+    try:
+        check_writable(Path(str(json)))
+    except OSError as error:
+        raise UsageError(
+            f"--json {json} cannot be written ({error.strerror}): expected a file in a folder, "
+            "or '-'."
+        ) from None
 
 
 def _show_speed(config: SpeedConfig, json: str | None) -> None:

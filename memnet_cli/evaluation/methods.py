@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memnet_cli.checkpoints import WeightsInfo, check_purpose
+from memnet_cli.checkpoints import WeightsInfo, check_purpose, read_config
 from memnet_cli.config import RuntimeOptions
 from memnet_cli.errors import UsageError, did_you_mean
 from memnet_cli.evaluation.baselines import BASELINES, Baseline
@@ -23,6 +23,7 @@ from memnet_cli.evaluation.benchmark import Method
 from memnet_cli.evaluation.results import MethodCard
 from memnet_cli.files import is_file
 from memnet_cli.models import available_models
+from memnet_cli.models.configs import MemNetConfig, ModelConfig, NLRNConfig, REDNetConfig
 from memnet_cli.stores.weights import find_weights, weights_names
 from memnet_cli.tasks import Task
 
@@ -172,17 +173,30 @@ def published_name(method: PlannedMethod) -> str | None:
         stem = method.weights.stem.lower()
         name = next((n for n in ("VDSR", "DnCNN") if n.lower() in stem), None)
         return None if tta else name
-    if info.model == "memnet":
-        return None if tta else _memnet_name(info)
-    if info.model == "rednet":
-        # section 2.4 of its paper: the printed results are averaged over orientations
-        return f"RED{info.config.get('depth', 30)}"
+    return _network_name(read_config(method.weights, info), tta)
+
+
+def _network_name(config: ModelConfig, tta: bool) -> str | None:
+    if isinstance(config, MemNetConfig):
+        return None if tta else _memnet_name(config)
+    if isinstance(config, REDNetConfig):
+        # section 2.4 of its paper: the printed results are averaged over orientations; 64 maps are
+        # "satisfactory" (section 2.1)
+        return f"RED{config.depth}" if config.width in {64, REDNetConfig().width} else None
+    if config != NLRNConfig():
+        return None
     return "NLRN-MV" if tta else "NLRN"
 
 
-def _memnet_name(info: WeightsInfo) -> str:
-    blocks, recursions = (info.config.get(key, 6) for key in ("memory_blocks", "recursions"))
-    size = f"M{blocks}R{recursions}"
+def _memnet_name(config: MemNetConfig) -> str | None:
+    paper = MemNetConfig(
+        config.memory_blocks,
+        config.recursions,
+        preactivated_input=config.preactivated_input,
+    )
+    size = f"M{config.memory_blocks}R{config.recursions}"
+    if config != paper:
+        return None
     return "MemNet" if size == "M6R6" else f"MemNet-{size}"
 
 

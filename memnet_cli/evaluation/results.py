@@ -34,7 +34,7 @@ class MethodCard:
         parameters: number of trained values, or None.
         multiply_adds_per_pixel: or None where that means nothing.
         device: where it ran, in words.
-        precision: "fp32", "bf16", "fp16", or "fp64" for BM3D.
+        precision: "fp32", "bf16", "fp16", "int8", or "fp64" for BM3D.
         tta: averaged over 8 flips and rotations.
         exit_block: stopped after this memory block, or None.
     """
@@ -203,7 +203,10 @@ def read_results(path: Path) -> Results:
         return from_document(json.loads(path.read_text("utf-8")))
     except OSError as error:
         raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, UsageError):
+    except (
+        *(KeyError, TypeError, ValueError, AttributeError),
+        *(OverflowError, RecursionError, UsageError),
+    ):
         raise UsageError(
             f"{path} is no benchmark result: expected what `memnet benchmark --json` or "
             "`--save results.json` writes."

@@ -57,5 +57,5 @@ def degrade_to_file(picture: Picture, job: Job, task: Task, level: int, seed: in
     if task.name == "sr":
         damaged = shrink(picture, level)
     else:
-        damaged = add_noise(picture, level, picture_rng(seed, str(job.relative)))
+        damaged = add_noise(picture, level, picture_rng(seed, job.relative.as_posix()))
     return write_image(damaged, job.target, format=job.format)

@@ -223,6 +223,7 @@ def out_of_memory(error: BaseException) -> bool:
         for sign in (
             "out of memory",
             "can't allocate memory",
+            "not enough memory",
             "could not create a memory",
             "NNPACK",
         )

@@ -172,15 +172,16 @@ def _restore_members(
     start = time.perf_counter()
     try:
         results = restorer.restore_parts([read.parts for read in members if read.parts])
-    except (ImageError, DeviceError, MemoryError) as error:
-        failure = sentence(error, members[0].job)
-    else:
         # each has its share of the time by pixels
         pace = (time.perf_counter() - start) / sum(_pixels(read.picture) for read in members)
-        yield [
+        batch = [
             _restored(read, done, done.notes, settings, restorer, pace * _pixels(read.picture))
             for read, done in zip(members, results, strict=True)
         ]
+    except (ImageError, DeviceError, MemoryError) as error:
+        failure = sentence(error, members[0].job)
+    else:
+        yield batch
         return
     if len(members) == 1:
         yield [Outcome(members[0].job, "failed", error=failure)]

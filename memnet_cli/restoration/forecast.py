@@ -14,7 +14,7 @@ from memnet_cli.restoration.folder import Settings
 from memnet_cli.restoration.jobs import Job
 from memnet_cli.restoration.memory import overhead
 from memnet_cli.restoration.picture_files import is_done
-from memnet_cli.restoration.restorer import Restorer
+from memnet_cli.restoration.restorer import Restorer, scaled_shape
 
 _TRIAL_SIDE = 96
 
@@ -125,8 +125,7 @@ def _plan(job: Job, settings: Settings, restorer: Restorer, speed: float) -> Pla
         size = picture_size(job.source)
     except ImageError as error:
         return PlannedFile(job, f"cannot be done: {error}")
-    factor = settings.scale or 1.0
-    width, height = round(size.width * factor), round(size.height * factor)
+    height, width = scaled_shape(size.height, size.width, settings.scale)
     engine = restorer.engine
     trained = restorer.trained_scale(settings.scale)
     inner_height, inner_width = size.height * trained, size.width * trained

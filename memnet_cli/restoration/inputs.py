@@ -23,6 +23,18 @@ def real_path(path: Path) -> str:
     return os.path.realpath(path)
 
 
+def same_file(path: Path) -> str | tuple[int, int]:
+    """Return what two names of one file share: a file that is there is known by its inode.
+
+    Two names that differ in case only are one file on macOS, and on many memory cards.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return real_path(path)
+    return (status.st_dev, status.st_ino) if status.st_ino else real_path(path)
+
+
 def find_pictures(inputs: Sequence[str], outputs: Sequence[Path], recursive: bool) -> list[Found]:
     """Return (file, or None for standard input, and its relative path) of every picture, once.
 

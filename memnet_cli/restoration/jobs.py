@@ -9,12 +9,12 @@ from pathlib import Path
 
 from memnet_cli.errors import UsageError, did_you_mean
 from memnet_cli.imaging.images import OUTPUT_FORMATS
-from memnet_cli.restoration.inputs import STREAM, Found, find_pictures, real_path
+from memnet_cli.restoration.inputs import STREAM, Found, find_pictures, same_file
 
 __all__ = ["STREAM", "Job", "Naming", "format_of", "plan_jobs"]
 
 
-_ENDINGS = {"jpeg": ".jpg", "tiff": ".tif", "png": ".png", "webp": ".webp"}
+_ENDINGS = {"jpeg": ".jpg", "tiff": ".tif", "png": ".png", "webp": ".webp", "bmp": ".bmp"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Job:
         source: the file, or None for standard input.
         relative: the path below the folder that was named, kept below the output folder.
         target: the file to write, or None for standard output.
-        format: of the output: "png", "jpeg", "webp" or "tiff".
+        format: of the output: "png", "jpeg", "webp", "tiff" or "bmp".
         comparison: the file to show input and output in side by side, or None.
     """
 
@@ -78,7 +78,7 @@ class Naming:
         scale = "" if self.scale is None else f"{self.scale:g}"
         try:
             suffix = self.suffix.format(ext=extension, task=self.task, scale=scale)
-        except (KeyError, IndexError, ValueError, AttributeError):
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError):
             raise UsageError(
                 f"The suffix '{self.suffix}' cannot be filled in: "
                 "it may hold {ext}, {task} and {scale}."
@@ -118,7 +118,7 @@ def plan_jobs(
     """List what is to be done, sorted by path.
 
     An input is a picture, a folder, a glob pattern or "-". The output is a folder if it exists as
-    one, ends with a slash, has no picture suffix, or if there may be several pictures. ``compare``
+    one, ends with a slash, has no suffix, or if there may be several pictures. ``compare``
     is the folder for pictures of input and output side by side, or None.
 
     Raises:
@@ -168,7 +168,7 @@ def _is_folder(output: str, several: bool) -> bool:
         raise UsageError(f"Several pictures need an output folder, but {output} is a file.")
     if several or path.is_dir() or output.endswith(("/", os.sep)):
         return True
-    return path.suffix.lower() not in OUTPUT_FORMATS and not path.suffix
+    return not path.suffix
 
 
 def _file_jobs(
@@ -197,17 +197,17 @@ def _with_comparison(job: Job, folder: Path | None) -> Job:
 
 def _check_targets(jobs: Iterable[Job]) -> None:
     taken: dict[str, Job] = {}
-    sources = {real_path(job.source) for job in jobs if job.source is not None}
-    targets = {real_path(job.target) for job in jobs if job.target is not None}
+    sources = {same_file(job.source) for job in jobs if job.source is not None}
+    targets = {same_file(job.target) for job in jobs if job.target is not None}
     for job in jobs:
-        if job.comparison is not None and real_path(job.comparison) in sources | targets:
+        if job.comparison is not None and same_file(job.comparison) in sources | targets:
             raise UsageError(
                 f"The side-by-side picture {job.comparison} would take the place of an input or "
                 "output: give another folder."
             )
         if job.target is None:
             continue
-        if real_path(job.target) in sources:
+        if same_file(job.target) in sources:
             raise UsageError(
                 f"{job.target} is itself one of the inputs and would be overwritten: "
                 "give another output folder, or restore with --suffix."

@@ -262,6 +262,7 @@ class _Behind(Generic[Item, Result]):
                 yield future.result()
 
     def _take(self) -> Result:
-        future, weight = self._queue.popleft()
-        self._weight -= weight
-        return future.result()
+        # it stays in the queue while it is waited for, where ``ended`` finds it after a signal
+        result = self._queue[0][0].result()
+        self._weight -= self._queue.popleft()[1]
+        return result

@@ -235,7 +235,8 @@ class Restorer:
 
         In [0, 1]. Where the tile would hold the whole picture, half of its longer side is taken.
         """
-        shape = scaled_shape(picture.height, picture.width, scale)
+        trained = self.trained_scale(scale)  # the size that the network sees
+        shape = (picture.height * trained, picture.width * trained)
         side, longer = self.engine.tile_side(*shape), max(shape)
         if side >= longer:
             side = max(longer // 2 + self.engine.overlap, 2 * self.engine.overlap + 16)

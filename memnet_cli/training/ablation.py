@@ -205,8 +205,7 @@ def _convert(key: str, value: object, wanted: str) -> object:
     if wanted.startswith("Mapping"):
         if not isinstance(value, Mapping):
             raise UsageError(f"{key} is {value!r}: expected a table.")
-        numbers = "float" in wanted
-        return {k: _convert(f"{key}.{k}", v, "float") if numbers else v for k, v in value.items()}
+        return dict(value)
     if wanted.startswith("tuple"):
         if not isinstance(value, list):
             raise UsageError(f"{key} is {value!r}: expected a list.")

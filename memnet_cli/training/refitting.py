@@ -36,13 +36,15 @@ def refit_ensemble(model: MemNet, pairs: Iterable[tuple[Tensor, Tensor]]) -> Non
     target = torch.zeros(blocks, dtype=torch.float64)
     for clean, degraded in pairs:
         *single, final = model.predictions(degraded)
-        residuals = torch.stack([(y - degraded).flatten(1) for y in single]).double()
-        wanted = (clean - degraded).flatten(1).double()
-        error = (final - clean).double().square().flatten(1).mean(1).clamp(min=_LEAST_ERROR)
+        # on the CPU, since Apple's GPUs have no float64
+        residuals = torch.stack([(y - degraded).flatten(1) for y in single]).cpu().double()
+        wanted = (clean - degraded).flatten(1).cpu().double()
+        squares = (final - clean).cpu().double().square()
+        error = squares.flatten(1).mean(1).clamp(min=_LEAST_ERROR)
         scaled = residuals / error[:, None]
-        gram += torch.einsum("kni,lni->kl", scaled, residuals).cpu()
-        target += torch.einsum("kni,ni->k", scaled, wanted).cpu()
-    model.ensemble.copy_(_summing_to_one(gram, target, model.ensemble.double().cpu()))
+        gram += torch.einsum("kni,lni->kl", scaled, residuals)
+        target += torch.einsum("kni,ni->k", scaled, wanted)
+    model.ensemble.copy_(_summing_to_one(gram, target, model.ensemble.cpu().double()))
     model.train(was_training)
 
 

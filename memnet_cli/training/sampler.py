@@ -6,7 +6,6 @@ whatever the number of processes. Only numpy on the host; the few numbers go to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -212,12 +211,3 @@ def _epoch_order(seed: int, epoch: int, total: int) -> Integers:
     """Return the permutation of one epoch; kept, because it is long and used many times."""
     order: Integers = np.random.default_rng([seed, _EPOCH, epoch]).permutation(total)
     return order
-
-
-def usable(heights: Sequence[int], widths: Sequence[int], patch: int) -> list[int]:
-    """Return the indices of the pictures that a patch fits into."""
-    return [
-        index
-        for index, (height, width) in enumerate(zip(heights, widths, strict=True))
-        if min(height, width) >= patch
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from memnet_cli.training.detail import detail_sums
 from memnet_cli.training.distributed import World
 from memnet_cli.training.drawings import drawings
 from memnet_cli.training.events import Event, Say
-from memnet_cli.training.pictures import load_pictures, read_planes
+from memnet_cli.training.pictures import Plane, load_pictures, read_planes
 from memnet_cli.training.records import RunFolder, record
 from memnet_cli.training.sampler import Patches, Sampler
 from memnet_cli.training.stopping import StopRequest
@@ -146,29 +147,7 @@ def prepare_session(
     first = data.origin.steps
     drawn = drawings(_DRAWINGS, recipe.patch, config.seed, first) if recipe.drawn else []
     planes += drawn
-    sizes = np.array([plane.shape for plane in planes], np.int64).reshape(-1, 2)
-    ranged = config.sigma_range()
-    sampler = Sampler(
-        heights=sizes[:, 0],
-        widths=sizes[:, 1],
-        patch=recipe.patch,
-        stride=recipe.stride,
-        aligned=task.name == "sr",
-        augment=recipe.augment,
-        levels=() if ranged else recipe.levels or levels,
-        level_range=ranged,
-        undamaged=recipe.clean if recipe.wide and task.name == "denoise" else 0.0,
-        altered=recipe.quantised if recipe.wide and task.name == "sr" else 0.0,
-        batch=recipe.batch,
-        seed=config.seed,
-        hardest_of=recipe.hardest_of,
-        drawn=recipe.drawn,
-        drawings=len(drawn),
-        detail=tuple(map(detail_sums, planes)) if recipe.hardest_of > 1 else (),
-    )
     pictures = load_pictures(planes, levels if task.name == "jpeg" else (), runtime.device)
-    damage = Damage(task, pictures, recipe.patch, config.seed)
-    peak = measured_conv_peak(runtime)
     return Session(
         config=config,
         data=data,
@@ -176,10 +155,35 @@ def prepare_session(
         runtime=runtime,
         folder=folder,
         clock=clock,
-        sampler=sampler,
-        damage=damage,
+        sampler=_sampler(config, planes, len(drawn)),
+        damage=Damage(task, pictures, recipe.patch, config.seed),
         teacher=load_teacher(config, runtime),
-        conv_peak=peak,
+        conv_peak=measured_conv_peak(runtime),
         stop=stop,
         say=say,
+    )
+
+
+def _sampler(config: TrainingConfig, planes: Sequence[Plane], drawings_among: int) -> Sampler:
+    """Lay out where patches come from: ``planes``, the last of which are drawings."""
+    recipe, task = config.recipe, config.task
+    sizes = np.array([plane.shape for plane in planes], np.int64).reshape(-1, 2)
+    ranged = config.sigma_range()
+    return Sampler(
+        heights=sizes[:, 0],
+        widths=sizes[:, 1],
+        patch=recipe.patch,
+        stride=recipe.stride,
+        aligned=task == "sr",
+        augment=recipe.augment,
+        levels=() if ranged else recipe.levels or config.levels(),
+        level_range=ranged,
+        undamaged=recipe.clean if recipe.wide and task == "denoise" else 0.0,
+        altered=recipe.quantised if recipe.wide and task == "sr" else 0.0,
+        batch=recipe.batch,
+        seed=config.seed,
+        hardest_of=recipe.hardest_of,
+        drawn=recipe.drawn,
+        drawings=drawings_among,
+        detail=tuple(map(detail_sums, planes)) if recipe.hardest_of > 1 else (),
     )

@@ -197,6 +197,7 @@ def test_a_newer_format_asks_for_an_update(weights: Path) -> None:
     ("config", "not json"), ("config", "[]"), ("levels", '["x"]'), ("levels", "3"),
     ("levels", "[[1]]"), ("levels", "[true]"), ("levels", "[-3, 0]"), ("levels", "[10000000000]"),
     ("task", "evil"), ("steps", '"many"'), ("steps", "-5"), ("pixels_seen", "true"),
+    ("scores", '{"Set5": 3}'), ("scores", '{"Set5": {"2": {"psnr": "high"}}}'),
     ("scores", "[]"), ("format_version", '"1"'),
     ("patch", '"48"'), ("patch", "-1"), ("patch", "1000000000"),
     ("config", "[" * 100_000),

@@ -154,6 +154,18 @@ def test_names_that_are_no_utf8(folder: Path, sr: list[str], tmp_path: Path) -> 
     assert Path(entry["output"]).exists()
 
 
+def test_letters_that_standard_output_has_not(folder: Path, sr: list[str]) -> None:
+    Path("in/colour.png").rename("in/写真 😀.png")
+    command = [sys.executable, "-m", "memnet_cli", *sr, "--json", "in", "out/"]
+    windows = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    ran = subprocess.run(command, env=windows, capture_output=True, check=True, timeout=120)
+    (entry,) = json.loads(ran.stdout.decode("cp1252"))["files"]
+    assert entry["input"] == "in/写真 😀.png"
+    command = [sys.executable, "-m", "memnet_cli", "models"]
+    ran = subprocess.run(command, env=windows, capture_output=True, check=True, timeout=120)
+    assert b"memnet-m6r6-sr" in ran.stdout
+
+
 def test_provenance(memnet: Memnet, folder: Path, sr: list[str]) -> None:
     memnet(*sr, "in/colour.png", "a.png")
     recorded = read_provenance(Path("a.png"))

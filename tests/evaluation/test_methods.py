@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from memnet_cli.checkpoints import WeightsInfo
 from memnet_cli.config import RuntimeOptions
 from memnet_cli.errors import UsageError, WeightsError
 from memnet_cli.evaluation.benchmark import evaluate
 from memnet_cli.evaluation.methods import (
+    PlannedMethod,
     load_method,
     parse_method,
     plan_method,
     published_name,
     with_self_ensemble,
 )
+from memnet_cli.models import config_to_mapping
+from memnet_cli.models.configs import MemNetConfig, ModelConfig, NLRNConfig, REDNetConfig
 from memnet_cli.tasks import TASKS
 
 from .conftest import Images, MakeWeights
@@ -105,7 +109,7 @@ def test_card_tells_cost_and_origin(make_weights: MakeWeights) -> None:
     assert (card.name, card.weights, card.precision) == ("tiny", "tiny.safetensors", "fp32")
     assert card.training_sets == ("T91",)
     assert card.recorded == {"Set5": {"2": {"psnr": 30.0}}}
-    assert card.published_as == "MemNet-M2R1"
+    assert card.published_as is None  # 4 maps
 
 
 def test_self_ensemble_costs_eightfold_and_is_equivariant(
@@ -134,6 +138,28 @@ def test_self_ensemble_costs_eightfold_and_is_equivariant(
 )
 def test_baselines_are_matched_with_the_papers(text: str, task: str, expected: str | None) -> None:
     assert published_name(plan_method(parse_method(text), TASKS[task])) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (MemNetConfig(), "MemNet"),
+        (MemNetConfig(10, 10, preactivated_input=True), "MemNet-M10R10"),
+        (MemNetConfig(unshuffle=2), None),
+        (MemNetConfig(long_term=False), None),
+        (MemNetConfig(width=16), None),
+        (REDNetConfig(depth=20), "RED20"),
+        (REDNetConfig(width=16), None),
+        (NLRNConfig(), "NLRN"),
+        (NLRNConfig(steps=6), None),
+    ],
+)
+def test_only_the_papers_networks_have_their_names(
+    config: ModelConfig, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = WeightsInfo(config.model, config_to_mapping(config), "sr")
+    method = PlannedMethod(parse_method("memnet"), TASKS["sr"], weights=Path("w"), info=info)
+    assert published_name(method) == expected
 
 
 def test_rivals_are_matched_with_the_papers(shared: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memnet_cli.errors import DeviceError, ImageError
 from memnet_cli.restoration import memory
-from memnet_cli.restoration.engine import NOT_FINITE, Engine, fault
+from memnet_cli.restoration.engine import NOT_FINITE, Engine, fault, out_of_memory
 from memnet_cli.restoration.restorer import Restorer
 
 
@@ -154,3 +154,18 @@ def test_a_small_plane_does_not_wait_for_the_count(
     auto.tile_side(200, 200)
     auto.tile_side(300, 300)
     assert counted == [True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[enforce fail at alloc_cpu.cpp:117] data. DefaultCPUAllocator: can't allocate memory: you "
+        "tried to allocate 1 bytes. Error code 12 (Cannot allocate memory)",
+        "[enforce fail at alloc_cpu.cpp:117] data. DefaultCPUAllocator: not enough memory: you "
+        "tried to allocate 1 bytes.",
+        "CUDA out of memory. Tried to allocate 2.00 GiB.",
+    ],
+)
+def test_memory_that_is_short_is_known_on_every_system(text: str) -> None:
+    assert out_of_memory(RuntimeError(text))
+    assert not out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))

@@ -112,6 +112,16 @@ class TestPlan:
         with pytest.raises(UsageError, match=message):
             planned("in", compare=compare)
 
+    def test_another_name_of_an_input_is_refused(self) -> None:
+        # as on a file system that does not tell B.JPG from B.jpg
+        Path("in/b.jpg").hardlink_to("in/b.JPG")
+        with pytest.raises(UsageError, match="itself one of the inputs"):
+            plan_jobs(["in/b.JPG"], "in", recursive=False, naming=Naming("jpg"))
+
+    def test_bmp(self) -> None:
+        (job,) = plan_jobs(["in/a.png"], "out/", recursive=False, naming=Naming("bmp"))
+        assert (str(job.target), job.format) == ("out/a.bmp", "bmp")
+
     def test_links_in_a_circle_and_pipes(self) -> None:
         Path("in/loop.png").symlink_to("loop.png")
         os.mkfifo("in/pipe.png")
@@ -166,7 +176,7 @@ def test_unknown_format_names_the_nearest() -> None:
         format_of("jpegg")
 
 
-@pytest.mark.parametrize("suffix", ["_{nope}", "{ext.nope}", "{0}", "{ext:d}"])
+@pytest.mark.parametrize("suffix", ["_{nope}", "{ext.nope}", "{ext[a]}", "{0}", "{ext:d}"])
 def test_unknown_field_in_suffix(suffix: str) -> None:
     with pytest.raises(UsageError, match="cannot be filled in"):
         Naming(suffix=suffix).output_name(Path("a.png"), "png")

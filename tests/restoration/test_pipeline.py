@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -306,6 +308,27 @@ class TestWriteBehind:
                 told.append(result)
         assert told + untold == [0, -1, -2, -3]
         assert untold
+
+    def test_an_end_while_a_result_is_waited_for(self) -> None:
+        untold: list[int] = []
+        begun = threading.Event()
+
+        def write(item: int) -> int:
+            begun.set()
+            time.sleep(0.3)
+            return item
+
+        def interrupt() -> None:
+            begun.wait(5)
+            time.sleep(0.1)  # until the other thread waits for it
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(write_behind([[1, 2]], write, threads=1, weigh=one, bound=WIDE, untold=untold))
+        thread.join()
+        assert untold == [1]
 
 
 def test_a_bound_lets_something_through() -> None:

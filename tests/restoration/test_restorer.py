@@ -196,3 +196,6 @@ def test_verify_tiles_sees_a_difference_where_there_is_one(
         for overlap in (8, 0)
     )
     assert exact < 1e-6 < seams
+    # a scale factor that the network is not trained for: it sees the size of the nearest one
+    restorer = Restorer.load(task="sr", weights=tiny_weights["sr"], tile_overlap=0)
+    assert restorer.verify_tiles(picture, scale=8.0, chroma=False) > 1e-6

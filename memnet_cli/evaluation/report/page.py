@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
@@ -32,7 +31,7 @@ from memnet_cli.evaluation.tables import (
     seconds_text,
     ssim_text,
 )
-from memnet_cli.files import write_atomically
+from memnet_cli.files import check_writable, write_atomically
 
 PAGE = "index.html"
 _QUOTED_KEY = (
@@ -48,8 +47,7 @@ def check_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        check_writable(folder / PAGE)
     except OSError as error:
         raise UsageError(
             f"The report folder {folder} cannot be written ({error.strerror}): give another one."
