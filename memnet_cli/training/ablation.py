@@ -17,7 +17,7 @@ from typing import Any
 from memnet_cli.errors import UsageError, did_you_mean
 from memnet_cli.models import get_model
 from memnet_cli.tasks import get_task
-from memnet_cli.training.named_toml import own_toml, packaged_toml
+from memnet_cli.training.named_toml import own_toml, packaged_toml, typed
 
 #: Ablations by name, in the order of the papers.
 BUILT_IN = (
@@ -201,7 +201,7 @@ def _refuse_unknown(values: Mapping[str, object], known: Collection[str], what: 
 
 
 def _convert(key: str, value: object, wanted: str) -> object:
-    """Bring a TOML value to the type of its field, with no guessing but int to float."""
+    """Bring a TOML value to the type of its field."""
     if wanted.startswith("Mapping"):
         if not isinstance(value, Mapping):
             raise UsageError(f"{key} is {value!r}: expected a table.")
@@ -210,9 +210,4 @@ def _convert(key: str, value: object, wanted: str) -> object:
         if not isinstance(value, list):
             raise UsageError(f"{key} is {value!r}: expected a list.")
         return tuple(_convert(key, item, wanted[6:].partition(",")[0]) for item in value)
-    if wanted.startswith("float") and type(value) in {int, float}:
-        return float(value)  # type: ignore[arg-type]
-    if type(value).__name__ != wanted:
-        words = {"str": "a word", "int": "a whole number"}
-        raise UsageError(f"{key} is {value!r}: expected {words.get(wanted, 'a number')}.")
-    return value
+    return typed(key, value, wanted.partition(" | ")[0])

@@ -44,3 +44,17 @@ def own_toml(name: str, noun: str, built_in: Sequence[str]) -> Mapping[str, obje
         raise UsageError(f"Cannot read the {noun} {path}: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"The {noun} {path} is no TOML: {error}.") from None
+
+
+def typed(key: str, value: object, wanted: str) -> object:
+    """Return a TOML scalar as the type called ``wanted``, with no guessing but int to float.
+
+    Raises:
+        UsageError: for another type, naming ``key``.
+    """
+    if wanted == "float" and type(value) is int:
+        return float(value)
+    if type(value).__name__ != wanted:
+        words = {"str": "a word", "bool": "true or false", "int": "a whole number"}
+        raise UsageError(f"{key} is {value!r}: expected {words.get(wanted, 'a number')}.")
+    return value

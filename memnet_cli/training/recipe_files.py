@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from memnet_cli.errors import UsageError, did_you_mean
-from memnet_cli.training.named_toml import own_toml, packaged_toml
+from memnet_cli.training.named_toml import own_toml, packaged_toml, typed
 from memnet_cli.training.recipe import Recipe
 
 if sys.version_info >= (3, 11):
@@ -94,7 +94,7 @@ def recipe_from_mapping(values: Mapping[str, object], name: str = "own") -> Reci
 
 
 def _convert(key: str, value: object, wanted: str) -> object:
-    """Bring a TOML value to the type of its field, with no guessing but int to float."""
+    """Bring a TOML value to the type of its field; one alone is a list of one."""
     if wanted.startswith("Mapping"):
         return dict(_table(value))
     if wanted.startswith("tuple"):
@@ -102,17 +102,8 @@ def _convert(key: str, value: object, wanted: str) -> object:
         kind = "float" if "float" in wanted else "int"
         if "..." not in wanted and len(items) != 2:
             raise UsageError(f"{key} is {value!r}: expected two numbers.")
-        return tuple(_scalar(key, item, kind) for item in items)
-    return _scalar(key, value, wanted)
-
-
-def _scalar(key: str, value: object, wanted: str) -> object:
-    if wanted == "float" and type(value) is int:
-        return float(value)
-    if type(value).__name__ != wanted:
-        words = {"str": "a word", "bool": "true or false", "int": "a whole number"}
-        raise UsageError(f"{key} is {value!r}: expected {words.get(wanted, 'a number')}.")
-    return value
+        return tuple(typed(key, item, kind) for item in items)
+    return typed(key, value, wanted)
 
 
 def recipe_to_mapping(recipe: Recipe) -> dict[str, object]:
