@@ -1,4 +1,4 @@
-"""Restore noisy, small or JPEG-damaged pictures with MemNet and RED-Net.
+"""Restore noisy, small or JPEG-damaged pictures with MemNet, RED-Net and NLRN.
 
 >>> from memnet_cli import Restorer                              # doctest: +SKIP
 >>> restorer = Restorer.load("memnet", task="sr")                # doctest: +SKIP

@@ -26,7 +26,7 @@ from memnet_cli.errors import MemnetError
 
 app = typer.Typer(
     name="memnet",
-    help="Restore noisy, small or JPEG-damaged pictures with MemNet and RED-Net.",
+    help="Restore noisy, small or JPEG-damaged pictures with MemNet, RED-Net and NLRN.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

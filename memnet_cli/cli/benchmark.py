@@ -44,7 +44,7 @@ def benchmark(
             "--model",
             "-m",
             "--weights",
-            help="memnet, rednet, weights by name, a .safetensors file, bicubic, degraded, "
+            help="memnet, rednet, nlrn, weights by name, a .safetensors file, bicubic, degraded, "
             "nlm, tv, wavelet, bm3d; NAME+ is the self-ensemble, NAME@3 stops after block 3, "
             "NAME:7 averages NLRN's patches 7 pixels apart. May be repeated.",
         ),

@@ -55,7 +55,10 @@ def restore(
         str, typer.Option("--task", help="sr, denoise, jpeg, or auto (denoise or jpeg).")
     ] = AUTO,
     scale: Annotated[
-        float | None, typer.Option("--scale", "-s", help="Enlargement for --task sr: 2, 3, 4.")
+        float | None,
+        typer.Option(
+            "--scale", "-s", help="Enlargement for --task sr: over 1 to 16; trained: 2, 3, 4."
+        ),
     ] = None,
     model: Annotated[
         str, typer.Option("--model", "-m", help="Model or weights by name; see `memnet models`.")

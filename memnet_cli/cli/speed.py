@@ -28,7 +28,7 @@ def speed(
             "--model",
             "-m",
             "--weights",
-            help="memnet, rednet, weights by name or a .safetensors file; NAME@3 stops after "
+            help="memnet, rednet, nlrn, weights by name or a .safetensors file; NAME@3 stops after "
             "block 3. May be repeated.",
         ),
     ] = None,

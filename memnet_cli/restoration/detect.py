@@ -103,6 +103,15 @@ def diagnose(picture: Picture) -> Diagnosis:
     return Diagnosis(None, f"no visible damage ({what}): left as it is")
 
 
+def asked_for(picture: Picture, task: str) -> Diagnosis:
+    """Return the task that was asked for, with a warning where a JPEG's tables speak against it."""
+    tables = picture.source.jpeg_tables
+    if task != "jpeg" or not tables:
+        return Diagnosis(task, "asked for")
+    quality = jpeg_quality(tables[0])
+    return Diagnosis(task, "asked for", _outside(f"quality {quality}", quality, _TRAINED_QUALITY))
+
+
 def _outside(what: str, value: float, trained: tuple[float, float]) -> str | None:
     low, high = trained
     if low <= value <= high:

@@ -26,7 +26,7 @@ from memnet_cli.imaging.images import (
     read_image,
     write_image,
 )
-from memnet_cli.restoration.detect import Diagnosis, diagnose
+from memnet_cli.restoration.detect import Diagnosis, asked_for, diagnose
 from memnet_cli.restoration.jobs import Job
 from memnet_cli.restoration.planes import Split, enlarge
 from memnet_cli.restoration.restorer import RestoredParts, Restorer, scaled_shape
@@ -157,9 +157,8 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
     try:
         source = io.BytesIO(sys.stdin.buffer.read()) if job.source is None else job.source
         picture = read_image(source)
-        diagnosis = (
-            diagnose(picture) if settings.task == "auto" else Diagnosis(settings.task, "asked for")
-        )
+        auto = settings.task == "auto"
+        diagnosis = diagnose(picture) if auto else asked_for(picture, settings.task)
         task = diagnosis.task
         parts = None
         if task is not None:

@@ -11,7 +11,7 @@ from skimage.restoration import estimate_sigma
 
 from memnet_cli.imaging.degradations import add_gaussian_noise
 from memnet_cli.imaging.images import Picture, picture_from_array, read_image
-from memnet_cli.restoration.detect import diagnose, noise_sigma
+from memnet_cli.restoration.detect import asked_for, diagnose, noise_sigma
 
 
 def saved_as_jpeg(pixels: NDArray[np.uint8], quality: int) -> Picture:
@@ -19,6 +19,14 @@ def saved_as_jpeg(pixels: NDArray[np.uint8], quality: int) -> Picture:
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     buffer.seek(0)
     return read_image(buffer)
+
+
+def test_a_jpeg_beyond_the_training_is_warned_of(photograph: NDArray[np.uint8]) -> None:
+    known, beyond = (saved_as_jpeg(photograph[:64, :64], quality) for quality in (30, 95))
+    assert asked_for(known, "jpeg").warning is None
+    assert str(asked_for(beyond, "jpeg").warning).startswith("quality 95 is outside of 5 to 40")
+    assert asked_for(beyond, "denoise").warning is None
+    assert asked_for(picture_from_array(photograph[:64, :64]), "jpeg").warning is None
 
 
 @pytest.mark.parametrize("quality", [5, 10, 20, 40, 49, 50, 60])
