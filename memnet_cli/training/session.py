@@ -147,6 +147,7 @@ def prepare_session(
     first = data.origin.steps
     drawn = drawings(_DRAWINGS, recipe.patch, config.seed, first) if recipe.drawn else []
     planes += drawn
+    sampler = _sampler(config, planes, len(drawn))
     pictures = load_pictures(planes, levels if task.name == "jpeg" else (), runtime.device)
     return Session(
         config=config,
@@ -155,7 +156,7 @@ def prepare_session(
         runtime=runtime,
         folder=folder,
         clock=clock,
-        sampler=_sampler(config, planes, len(drawn)),
+        sampler=sampler,
         damage=Damage(task, pictures, recipe.patch, config.seed),
         teacher=load_teacher(config, runtime),
         conv_peak=measured_conv_peak(runtime),
