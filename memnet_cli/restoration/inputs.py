@@ -42,13 +42,11 @@ def find_pictures(inputs: Sequence[str], outputs: Sequence[Path], recursive: boo
     pattern comes upon are left out; one that is itself named is not.
 
     Raises:
-        UsageError: for an input that is not there or cannot be reached.
+        UsageError: for an input that is not there.
+        OSError: for one that cannot be reached.
     """
     own = frozenset(map(real_path, outputs))
-    try:
-        return list(dict.fromkeys(_found(inputs, own, recursive)))
-    except OSError as error:
-        raise UsageError(f"{error.filename} cannot be reached: {error.strerror}.") from None
+    return list(dict.fromkeys(_found(inputs, own, recursive)))
 
 
 def _found(inputs: Sequence[str], own: Collection[str], recursive: bool) -> Iterator[Found]:

@@ -13,7 +13,6 @@ from memnet_cli.restoration.inputs import STREAM, Found, find_pictures, same_fil
 
 __all__ = ["STREAM", "Job", "Naming", "format_of", "plan_jobs"]
 
-
 _ENDINGS = {"jpeg": ".jpg", "tiff": ".tif", "png": ".png", "webp": ".webp", "bmp": ".bmp"}
 
 
@@ -129,23 +128,26 @@ def plan_jobs(
     if STREAM in inputs and len(inputs) > 1:
         raise UsageError("Standard input ('-') is one picture: give no other input beside it.")
     own = [Path(output)] if output != STREAM else []
-    found = find_pictures(inputs, [*own, *([compare] if compare else [])], recursive)
-    if not found:
-        more = "" if recursive else " (--recursive looks into sub-folders too)"
-        raise UsageError(f"There is no picture in {', '.join(inputs)}{more}.")
     try:
-        jobs: tuple[Job, ...]
-        if output == STREAM:
-            jobs = (_stream_job(found, naming),)
-        else:
-            several = len(found) > 1 or any(_is_many(text) for text in inputs)
-            is_folder = _is_folder(output, several)
-            jobs = tuple(_file_jobs(found, Path(output), is_folder, naming))
+        found = find_pictures(inputs, [*own, *([compare] if compare else [])], recursive)
+        if not found:
+            more = "" if recursive else " (--recursive looks into sub-folders too)"
+            raise UsageError(f"There is no picture in {', '.join(inputs)}{more}.")
+        jobs = _jobs(found, inputs, output, naming)
         jobs = tuple(_with_comparison(job, compare) for job in jobs)
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be reached: {error.strerror}.") from None
     _check_targets(jobs)
     return jobs
+
+
+def _jobs(
+    found: Sequence[Found], inputs: Sequence[str], output: str, naming: Naming
+) -> tuple[Job, ...]:
+    if output == STREAM:
+        return (_stream_job(found, naming),)
+    several = len(found) > 1 or any(_is_many(text) for text in inputs)
+    return tuple(_file_jobs(found, Path(output), _is_folder(output, several), naming))
 
 
 def _stream_job(found: Sequence[Found], naming: Naming) -> Job:

@@ -66,10 +66,12 @@ def stored_identity(out: Path) -> dict[str, object] | None:
         # settings that the run's version did not have yet are what they were then: the defaults
         stored["recipe"] = {**recipe_to_mapping(Recipe()), **document["run"]["recipe"]}
     except (OSError, ValueError, KeyError, TypeError):
-        raise UsageError(
-            f"{path} cannot be understood: expected what memnet train writes."
-        ) from None
+        raise _unsound(path) from None
     return stored
+
+
+def _unsound(path: Path) -> UsageError:
+    return UsageError(f"{path} cannot be understood: expected what memnet train writes.")
 
 
 def stored_first(out: Path) -> tuple[WeightsInfo, str] | None:
@@ -87,9 +89,7 @@ def stored_first(out: Path) -> tuple[WeightsInfo, str] | None:
     except (FileNotFoundError, KeyError):
         return None
     except (OSError, ValueError, TypeError, WeightsError):
-        raise UsageError(
-            f"{path} cannot be understood: expected what memnet train writes."
-        ) from None
+        raise _unsound(path) from None
 
 
 def check_folder(config: TrainingConfig) -> bool:
