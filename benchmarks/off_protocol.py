@@ -1,9 +1,10 @@
 """How the weights do on damage that the papers' protocols do not have.
 
 Low-resolution pictures that were rounded to 8 bits or saved as JPEG, noise between and beyond the
-trained levels, noise that was clipped and rounded, clean pictures, other JPEG qualities, and colour
-JPEGs with subsampled chroma. PSNR on luma (grey for noise) against the damaged picture; the sr rows
-shave the border and round as the protocol does. Exits 1 if a row falls below its input.
+trained levels, noise that was clipped and rounded, clean pictures, other JPEG qualities, colour
+JPEGs with subsampled chroma, JPEGs that were cropped and saved again. PSNR on luma (grey for noise)
+against the damaged picture; the sr rows shave the border and round as the protocol does. Exits 1 if
+a row falls below its input.
 
     python benchmarks/off_protocol.py --dataset Set5
 """
@@ -24,7 +25,12 @@ from PIL import Image
 
 from memnet_cli.evaluation.protocols import grey_uint8, image_rng, score
 from memnet_cli.imaging.color import luma_uint8
-from memnet_cli.imaging.degradations import crop_to_multiple, downscale, jpeg_compress
+from memnet_cli.imaging.degradations import (
+    crop_to_multiple,
+    downscale,
+    jpeg_compress,
+    jpeg_resaved,
+)
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.restoration.host_memory import reuse_freed_memory
 from memnet_cli.restoration.restorer import Restorer
@@ -103,6 +109,16 @@ def colour_jpeg(quality: int) -> Damage:
     return damage
 
 
+def resaved_jpeg(first: int, quality: int) -> Damage:
+    """Compress the luma, cut off half a block, compress it again."""
+
+    def damage(pixels: Pixels, _rng: np.random.Generator) -> Pair:
+        clean = luma_uint8(pixels)
+        return clean, jpeg_resaved(clean, first, quality, 4, 4) / 255.0
+
+    return damage
+
+
 def rows(tasks: Sequence[str]) -> Iterator[Row]:
     """Yield every row of the table."""
     if "sr" in tasks:
@@ -121,6 +137,9 @@ def rows(tasks: Sequence[str]) -> Iterator[Row]:
             yield Row("jpeg", 10, f"quality {quality}", grey_jpeg(quality))
         for quality in (10, 20, 40):
             yield Row("jpeg", 10, f"quality {quality}, colour 4:2:0", colour_jpeg(quality))
+        for first, quality in ((10, 90), (20, 75), (20, 40), (40, 20)):
+            name = f"quality {first}, cropped, saved at {quality}"
+            yield Row("jpeg", 10, name, resaved_jpeg(first, quality))
 
 
 def measure(row: Row, restorer: Restorer, pictures: Sequence[tuple[str, Pixels]]) -> list[float]:

@@ -45,6 +45,20 @@ def add_gaussian_noise(
     return clean + rng.normal(0.0, sigma / 255.0, clean.shape)
 
 
+def jpeg_resaved(
+    grey: NDArray[np.uint8], first: int, quality: int, top: int, left: int
+) -> NDArray[np.uint8]:
+    """Send (H, W) through libjpeg at ``first``, crop it by ``top`` and ``left``, send it again.
+
+    What becomes of a JPEG that is cropped and saved again: the blocks of the first time begin
+    ``top`` rows and ``left`` columns, each 0 to 7, before those of the second. The result has the
+    size of ``grey``: what is cut off was repeated from the edge.
+    """
+    larger = np.pad(grey, ((top, 0), (left, 0)), mode="edge")
+    once = jpeg_compress(larger, first)[top:, left:]
+    return jpeg_compress(np.ascontiguousarray(once), quality)
+
+
 def jpeg_compress(grey: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     """Send an 8-bit grey picture (H, W) through libjpeg at ``quality`` (1 to 100)."""
     buffer = io.BytesIO()

@@ -82,7 +82,8 @@ class Damage:
 
     def _rows(self, patches: Patches) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         known = {quality: row for row, quality in enumerate(self.pictures.qualities, start=1)}
-        return np.array([known[int(level)] for level in patches.level], np.int64)
+        rows = np.array([known[int(level)] for level in patches.level], np.int64)
+        return np.where(patches.altered, rows + len(known), rows)
 
     def _shrunk(
         self, patches: Patches, picture: Tensor, top: Tensor, left: Tensor

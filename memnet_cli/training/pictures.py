@@ -15,12 +15,16 @@ from torch import Tensor
 from memnet_cli.evaluation.benchmark import read_uint8
 from memnet_cli.evaluation.protocols import grey_uint8
 from memnet_cli.imaging.color import luma_uint8
-from memnet_cli.imaging.degradations import crop_to_multiple, jpeg_compress
+from memnet_cli.imaging.degradations import crop_to_multiple, jpeg_compress, jpeg_resaved
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.stores.datasets import DatasetImage
 from memnet_cli.tasks import Task
 
 Plane = NDArray[np.uint8]
+
+#: Distinguishes what copies that are saved twice are drawn from; the sampler and the noise have
+#: 1 to 3.
+_RESAVED = 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Pictures:
     """All planes, one after the other, as 8-bit values on the device.
 
     Attributes:
-        pixels: (1 + Q, total) uint8: the clean planes, then their copies at every JPEG quality.
+        pixels: (1 + Q, total) uint8: the clean planes, then their copies at every JPEG quality;
+            (1 + 2 Q, total) with the copies that were a JPEG before.
         starts, heights, widths: (N,) int64 on the device.
         sizes: (N, 2) heights and widths on the host.
         qualities: JPEG quality factors of rows 1 to Q.
@@ -104,12 +109,24 @@ def _resized(plane: Plane, size: float) -> Plane:
 
 
 def load_pictures(
-    planes: Sequence[Plane], qualities: Sequence[int], device: torch.device
+    planes: Sequence[Plane],
+    qualities: Sequence[int],
+    device: torch.device,
+    resaved_by: int | None = None,
 ) -> Pictures:
-    """Put the planes on the device, with a JPEG copy of each at every one of ``qualities``."""
+    """Put the planes on the device, with a JPEG copy of each at every one of ``qualities``.
+
+    With ``resaved_by``, a seed, further copies at each that were a JPEG of any of these qualities
+    before, with its blocks anywhere.
+    """
     rows = [np.concatenate([plane.ravel() for plane in planes])] if planes else []
     for quality in qualities:
         rows.append(np.concatenate([jpeg_compress(plane, quality).ravel() for plane in planes]))
+    if resaved_by is not None:
+        rng = np.random.default_rng([resaved_by, _RESAVED])
+        for quality in qualities:
+            copies = [_resaved(plane, qualities, quality, rng) for plane in planes]
+            rows.append(np.concatenate([copy.ravel() for copy in copies]))
     sizes = np.array([plane.shape for plane in planes], np.int64).reshape(-1, 2)
     starts = np.cumsum([0, *(plane.size for plane in planes)])[:-1]
     return Pictures(
@@ -120,3 +137,10 @@ def load_pictures(
         sizes=sizes,
         qualities=tuple(qualities),
     )
+
+
+def _resaved(
+    plane: Plane, qualities: Sequence[int], quality: int, rng: np.random.Generator
+) -> Plane:
+    top, left = (int(offset) for offset in rng.integers(0, 8, 2))
+    return jpeg_resaved(plane, int(rng.choice(qualities)), quality, top, left)

@@ -32,6 +32,7 @@ _SHARES = (
     "final_lr",
     "quantised",
     "clean",
+    "resaved",
     "drawn",
     "alpha",
     "teacher_share",
@@ -81,6 +82,8 @@ class Recipe:
         qualities: JPEG quality factors where ``wide``.
         quantised: share of sr patches whose small picture is rounded to 8 bits, where ``wide``.
         clean: share of patches with no noise at all (denoise), where ``wide``.
+        resaved: share of jpeg patches that were a JPEG before, of any of ``qualities`` and with its
+            blocks anywhere, where ``wide``.
         drawn: share of patches of drawings, made for the run, instead of pictures; see
             ``teacher_drawn``.
         loss: l2 (eq. 4 and 12 of MemNet), l1 or charbonnier.
@@ -140,6 +143,7 @@ class Recipe:
     qualities: tuple[int, ...] = (5, 8, 10, 15, 20, 30, 40)
     quantised: float = 0.25
     clean: float = 0.02
+    resaved: float = 0.0
     drawn: float = 0.0
     loss: str = "l1"
     epsilon: float = 0.5 / 255.0

@@ -30,7 +30,8 @@ class Patches:
         top, left: (B,) corner in it.
         orientation: (B,) 0 to 7: quarter turns, and 4 more for flipped.
         level: (B,) scale factor, sigma or quality factor; 0 for no damage.
-        altered: (B,) whether the degradation's variant applies (8-bit small picture for sr).
+        altered: (B,) whether the degradation's variant applies (8-bit small picture for sr, a
+            second compression for jpeg).
     """
 
     picture: Integers

@@ -148,7 +148,9 @@ def prepare_session(
     drawn = drawings(_DRAWINGS, recipe.patch, config.seed, first) if recipe.drawn else []
     planes += drawn
     sampler = _sampler(config, planes, len(drawn))
-    pictures = load_pictures(planes, levels if task.name == "jpeg" else (), runtime.device)
+    qualities = levels if task.name == "jpeg" else ()
+    resaved_by = config.seed if sampler.altered and qualities else None
+    pictures = load_pictures(planes, qualities, runtime.device, resaved_by)
     return Session(
         config=config,
         data=data,
@@ -163,6 +165,12 @@ def prepare_session(
         stop=stop,
         say=say,
     )
+
+
+def _altered(config: TrainingConfig) -> float:
+    """Return the share of patches with the variant of the task's damage."""
+    recipe = config.recipe
+    return {"sr": recipe.quantised, "jpeg": recipe.resaved}.get(config.task, 0.0) * recipe.wide
 
 
 def _sampler(config: TrainingConfig, planes: Sequence[Plane], drawings_among: int) -> Sampler:
@@ -180,7 +188,7 @@ def _sampler(config: TrainingConfig, planes: Sequence[Plane], drawings_among: in
         levels=() if ranged else recipe.levels or config.levels(),
         level_range=ranged,
         undamaged=recipe.clean if recipe.wide and task == "denoise" else 0.0,
-        altered=recipe.quantised if recipe.wide and task == "sr" else 0.0,
+        altered=_altered(config),
         batch=recipe.batch,
         seed=config.seed,
         hardest_of=recipe.hardest_of,

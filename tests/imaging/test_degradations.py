@@ -45,3 +45,18 @@ def test_bicubic_degrade_loses_only_detail(photograph: NDArray[np.uint8]) -> Non
 
 def test_crop_to_multiple() -> None:
     assert degradations.crop_to_multiple(np.zeros((10, 11, 3)), 4).shape == (8, 8, 3)
+
+
+def test_a_resaved_jpeg_has_the_blocks_of_both_times(photograph: NDArray[np.uint8]) -> None:
+    grey = photograph[:160, :160, 1]
+    twice = degradations.jpeg_resaved(grey, 8, 95, 3, 5)
+    assert twice.shape == grey.shape
+    # steps from row to row and column to column are larger where a block of quality 8 begins
+    for axis, offset in ((0, 3), (1, 5)):
+        steps = np.abs(np.diff(twice.astype(np.float64), axis=axis)).mean(axis=1 - axis)
+        by_place = [steps[(np.arange(len(steps)) + 1 + offset) % 8 == k].mean() for k in range(8)]
+        assert np.argmax(by_place) == 0
+    # as much is lost as at the worse of the qualities, within a few grey levels
+    once = degradations.jpeg_compress(grey, 8)
+    losses = [np.mean((image.astype(np.float64) - grey) ** 2) for image in (once, twice)]
+    assert 0.8 < losses[1] / losses[0] < 1.25

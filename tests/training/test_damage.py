@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memnet_cli.evaluation.protocols import prepare
-from memnet_cli.imaging.degradations import downscale
+from memnet_cli.imaging.degradations import downscale, jpeg_compress, jpeg_resaved
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.stores.datasets import DatasetImage
 from memnet_cli.tasks import get_task
@@ -97,6 +97,29 @@ def test_jpeg_patches_are_cut_from_compressed_pictures(planes: list[Plane]) -> N
         whole = prepare(planes[k], get_task("jpeg"), 40, np.random.default_rng(0)).degraded
         window = whole[y : y + _PATCH, x : x + _PATCH]
         assert degraded[k, 0].numpy() == pytest.approx(window, abs=1e-6)
+
+
+def test_jpeg_patches_of_pictures_that_were_saved_before(planes: list[Plane]) -> None:
+    pictures = load_pictures(planes, (10, 40), _CPU, resaved_by=7)
+    damage = Damage(get_task("jpeg"), pictures, _PATCH, 0)
+    patches = _patches([5, 11, 5], [3, 13, 3], 40)
+    patches.altered[:2] = True
+    _, degraded = damage.pairs(patches, None)
+    for k, (y, x) in enumerate([(5, 3), (11, 13)]):
+        window = np.s_[y : y + _PATCH, x : x + _PATCH]
+        seen = np.rint(degraded[k, 0].numpy() * 255.0)
+        # one of the qualities before and one of the places of the blocks
+        assert any(
+            np.array_equal(seen, jpeg_resaved(planes[k], first, 40, top, left)[window])
+            for first in (10, 40)
+            for top in range(8)
+            for left in range(8)
+        )
+    once = jpeg_compress(planes[0], 40)[5 : 5 + _PATCH, 3 : 3 + _PATCH]
+    assert np.array_equal(np.rint(degraded[2, 0].numpy() * 255.0), once)
+    again = load_pictures(planes, (10, 40), _CPU, resaved_by=7)
+    assert torch.equal(again.pixels, pictures.pixels)
+    assert not torch.equal(load_pictures(planes, (10, 40), _CPU, 8).pixels, pictures.pixels)
 
 
 def test_both_patches_are_turned_alike_in_eight_different_ways(planes: list[Plane]) -> None:

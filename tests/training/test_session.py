@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -51,3 +52,18 @@ def test_a_level_named_twice_is_drawn_twice_as_often(tiny: TrainingConfig) -> No
     drawn = [session.sampler.draw(step).level for step in range(5)]
     assert all(sorted(level) == [2, 2, 4, 4, 4, 4] for level in drawn)
     assert session.data.origin.levels == (2, 4)
+
+
+def test_jpeg_pictures_that_were_saved_before_are_drawn_in_their_share(
+    tiny: TrainingConfig,
+) -> None:
+    settings = ("qualities=10,80", "batch=8", "stride=0")
+    recipe = with_recipe(tiny, *settings, "resaved=0.25")
+    resaved = session_of(replace(recipe, task="jpeg"))
+    drawn = [resaved.sampler.draw(step).altered for step in range(100)]
+    assert 0.2 < np.mean(drawn) < 0.3
+    assert len(resaved.damage.pictures.pixels) == 1 + 2 * 2
+    usual = session_of(replace(with_recipe(tiny, *settings), task="jpeg"))
+    assert len(usual.damage.pictures.pixels) == 1 + 2
+    narrow = with_recipe(tiny, *settings, "resaved=0.25", "wide=false")
+    assert session_of(replace(narrow, task="jpeg")).sampler.altered == 0.0
