@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +28,7 @@ class Task:
         level_name: what a level of this task is called.
         levels: the levels that the papers measure.
         supported: smallest and largest level for which a picture can be degraded.
+        wide: smallest and largest level that weights are trained for which name the papers' levels.
         restores: "luma" (chroma treated apart) or "colours" (luminance and colour differences).
         degrade: (clean, level, rng) -> degraded, both (H, W) float64 in [0, 1], same size; the
             protocol's exact degradation. Only denoise draws from ``rng``.
@@ -38,6 +39,7 @@ class Task:
     level_name: str
     levels: tuple[int, ...]
     supported: tuple[int, int]
+    wide: tuple[int, int]
     restores: Literal["luma", "colours"]
     degrade: Callable[[Plane, int, np.random.Generator], Plane]
 
@@ -48,6 +50,16 @@ class Task:
             raise UsageError(
                 f"{self.level_name} {level} is out of range: {self.name} takes {low} to {high}."
             )
+
+    def trained_range(self, levels: Collection[int]) -> tuple[int, int]:
+        """Return the smallest and largest level that weights were trained for.
+
+        ``levels`` are those that they name, if any; weights that name the papers' and no others
+        were trained around them.
+        """
+        if not levels or set(levels) == set(self.levels):
+            return self.wide
+        return min(levels), max(levels)
 
     def check_options(self, scale: float | None, chroma: bool) -> None:
         """Raise UsageError if ``scale`` or ``chroma`` does not go with the task."""
@@ -83,6 +95,7 @@ TASKS: dict[str, Task] = {
             level_name="scale factor",
             levels=(2, 3, 4),
             supported=(2, 8),
+            wide=(2, 4),
             restores="luma",
             degrade=_degrade_sr,
         ),
@@ -92,6 +105,7 @@ TASKS: dict[str, Task] = {
             level_name="noise level sigma",
             levels=(30, 50, 70),
             supported=(1, 255),
+            wide=(5, 75),
             restores="colours",
             degrade=degradations.add_gaussian_noise,
         ),
@@ -101,6 +115,7 @@ TASKS: dict[str, Task] = {
             level_name="quality factor",
             levels=(10, 20),
             supported=(1, 100),
+            wide=(5, 40),
             restores="luma",
             degrade=_degrade_jpeg,
         ),

@@ -47,3 +47,18 @@ def test_options_that_do_not_go_with_the_task(
 def test_level_out_of_range() -> None:
     with pytest.raises(UsageError, match="quality factor 0 is out of range"):
         get_task("jpeg").check_level(0)
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ((), (5, 40)),
+        ((10, 20), (5, 40)),
+        ((5, 8, 10, 15, 20, 30, 40, 60, 80, 95), (5, 95)),
+        ((10,), (10, 10)),
+    ],
+)
+def test_the_range_of_training_is_what_weights_say(
+    levels: tuple[int, ...], expected: tuple[int, int]
+) -> None:
+    assert get_task("jpeg").trained_range(levels) == expected

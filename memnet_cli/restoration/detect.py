@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +32,9 @@ _VISIBLE_NOISE = 6.0
 #: Which of the absolute values of the finest detail tells the noise, what counts as none,
 #: and the side of areas without any, which do not count.
 _QUANTILE, _NOTHING, _AREA = 0.2, 1e-6, 8
-_TRAINED_SIGMA = (5.0, 75.0)
-_TRAINED_QUALITY = (5, 40)
+
+#: The smallest and largest level that the weights of each task were trained for.
+Trained = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -87,29 +89,29 @@ def _sigma_of(plane: NDArray[np.floating]) -> float:
     return float(np.quantile(detail[~flat], _QUANTILE) / norm.ppf(0.5 + _QUANTILE / 2.0))
 
 
-def diagnose(picture: Picture) -> Diagnosis:
+def diagnose(picture: Picture, trained: Trained) -> Diagnosis:
     """Choose denoise or jpeg for a picture as it is, from its JPEG tables and its noise."""
     tables = picture.source.jpeg_tables
     quality = jpeg_quality(tables[0]) if tables else None
     sigma = noise_sigma(picture)
     if quality is not None and quality <= _VISIBLE_BLOCKS:
-        warning = _outside(f"quality {quality}", quality, _TRAINED_QUALITY)
+        warning = _outside(f"quality {quality}", quality, trained["jpeg"])
         return Diagnosis("jpeg", f"JPEG of quality about {quality}", warning)
     if sigma >= _VISIBLE_NOISE:
-        warning = _outside(f"sigma {sigma:.0f}", sigma, _TRAINED_SIGMA)
+        warning = _outside(f"sigma {sigma:.0f}", sigma, trained["denoise"])
         return Diagnosis("denoise", f"noise of sigma about {sigma:.0f}", warning)
     what = f"noise of sigma about {sigma:.0f}"
     what += f" and JPEG quality about {quality}" if quality is not None else ""
     return Diagnosis(None, f"no visible damage ({what}): left as it is")
 
 
-def asked_for(picture: Picture, task: str) -> Diagnosis:
+def asked_for(picture: Picture, task: str, trained: Trained) -> Diagnosis:
     """Return the task that was asked for, with a warning where a JPEG's tables speak against it."""
     tables = picture.source.jpeg_tables
     if task != "jpeg" or not tables:
         return Diagnosis(task, "asked for")
     quality = jpeg_quality(tables[0])
-    return Diagnosis(task, "asked for", _outside(f"quality {quality}", quality, _TRAINED_QUALITY))
+    return Diagnosis(task, "asked for", _outside(f"quality {quality}", quality, trained["jpeg"]))
 
 
 def _outside(what: str, value: float, trained: tuple[float, float]) -> str | None:

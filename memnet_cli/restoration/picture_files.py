@@ -157,8 +157,7 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
     try:
         source = io.BytesIO(sys.stdin.buffer.read()) if job.source is None else job.source
         picture = read_image(source)
-        auto = settings.task == "auto"
-        diagnosis = diagnose(picture) if auto else asked_for(picture, settings.task)
+        diagnosis = _diagnosed(picture, settings.task, restorers)
         task = diagnosis.task
         parts = None
         if task is not None:
@@ -168,6 +167,11 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
     except (ImageError, MemoryError) as error:
         return Outcome(job, "failed", error=sentence(error, job))
     return Read(job, picture, diagnosis, parts, time.perf_counter() - start)
+
+
+def _diagnosed(picture: Picture, task: str, restorers: Mapping[str, Restorer]) -> Diagnosis:
+    trained = {name: restorer.trained_range for name, restorer in restorers.items()}
+    return diagnose(picture, trained) if task == "auto" else asked_for(picture, task, trained)
 
 
 def sentence(error: BaseException, job: Job) -> str:

@@ -213,6 +213,11 @@ class Restorer:
             results.append(RestoredParts(part, tuple(item.plane for item in own), notes))
         return results
 
+    @property
+    def trained_range(self) -> tuple[int, int]:
+        """Smallest and largest level that the weights were trained for."""
+        return self.task.trained_range(self.info.levels)
+
     def trained_scale(self, scale: float | None) -> int:
         """Return the scale that the model runs at: the trained one nearest to ``scale``.
 

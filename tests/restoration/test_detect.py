@@ -13,6 +13,8 @@ from memnet_cli.imaging.degradations import add_gaussian_noise
 from memnet_cli.imaging.images import Picture, picture_from_array, read_image
 from memnet_cli.restoration.detect import asked_for, diagnose, noise_sigma
 
+_TRAINED = {"jpeg": (5, 40), "denoise": (5, 75)}
+
 
 def saved_as_jpeg(pixels: NDArray[np.uint8], quality: int) -> Picture:
     buffer = io.BytesIO()
@@ -23,15 +25,17 @@ def saved_as_jpeg(pixels: NDArray[np.uint8], quality: int) -> Picture:
 
 def test_a_jpeg_beyond_the_training_is_warned_of(photograph: NDArray[np.uint8]) -> None:
     known, beyond = (saved_as_jpeg(photograph[:64, :64], quality) for quality in (30, 95))
-    assert asked_for(known, "jpeg").warning is None
-    assert str(asked_for(beyond, "jpeg").warning).startswith("quality 95 is outside of 5 to 40")
-    assert asked_for(beyond, "denoise").warning is None
-    assert asked_for(picture_from_array(photograph[:64, :64]), "jpeg").warning is None
+    assert asked_for(known, "jpeg", _TRAINED).warning is None
+    warning = asked_for(beyond, "jpeg", _TRAINED).warning
+    assert str(warning).startswith("quality 95 is outside of 5 to 40")
+    assert asked_for(beyond, "jpeg", {"jpeg": (5, 95)}).warning is None
+    assert asked_for(beyond, "denoise", _TRAINED).warning is None
+    assert asked_for(picture_from_array(photograph[:64, :64]), "jpeg", _TRAINED).warning is None
 
 
 @pytest.mark.parametrize("quality", [5, 10, 20, 40, 49, 50, 60])
 def test_quality_is_read_from_the_tables(photograph: NDArray[np.uint8], quality: int) -> None:
-    diagnosis = diagnose(saved_as_jpeg(photograph[:64, :64], quality))
+    diagnosis = diagnose(saved_as_jpeg(photograph[:64, :64], quality), _TRAINED)
     assert diagnosis.task == "jpeg"
     assert diagnosis.reason == f"JPEG of quality about {quality}"
     assert (diagnosis.warning is None) == (5 <= quality <= 40)
@@ -44,7 +48,7 @@ def test_noise_is_estimated(photograph: NDArray[np.uint8], sigma: int) -> None:
         add_gaussian_noise(clean, sigma, np.random.default_rng(3)).astype(np.float32)
     )
     assert noise_sigma(noisy) == pytest.approx(sigma, rel=0.12)
-    assert diagnose(replace(noisy, pixels=np.clip(noisy.pixels, 0, 1))).task == "denoise"
+    assert diagnose(replace(noisy, pixels=np.clip(noisy.pixels, 0, 1)), _TRAINED).task == "denoise"
 
 
 @pytest.mark.parametrize("sigma", [5, 20, 60])
@@ -73,7 +77,7 @@ def test_a_page_of_text_is_not_noise(paper: int, ink: int) -> None:
     page = _page(paper, ink)
     # the usual estimate takes the strokes for noise
     assert estimate_sigma(page.astype(float)) > 10
-    assert diagnose(picture_from_array(page)).task is None
+    assert diagnose(picture_from_array(page), _TRAINED).task is None
 
 
 def test_noise_on_a_page_of_text_is_seen() -> None:
@@ -81,18 +85,18 @@ def test_noise_on_a_page_of_text_is_seen() -> None:
     noisy = picture_from_array(np.clip(page, 0, 1).astype(np.float32))
     assert noise_sigma(noisy) == pytest.approx(25, rel=0.3)
     assert noise_sigma(noisy) < 255 * estimate_sigma(page)
-    assert diagnose(noisy).task == "denoise"
+    assert diagnose(noisy, _TRAINED).task == "denoise"
 
 
 def test_clean_picture_is_left_alone(photograph: NDArray[np.uint8]) -> None:
-    diagnosis = diagnose(picture_from_array(photograph))
+    diagnosis = diagnose(picture_from_array(photograph), _TRAINED)
     assert diagnosis.task is None
     assert "left as it is" in diagnosis.reason
 
 
 def test_good_jpeg_is_left_alone(photograph: NDArray[np.uint8]) -> None:
-    assert diagnose(saved_as_jpeg(photograph, 95)).task is None
+    assert diagnose(saved_as_jpeg(photograph, 95), _TRAINED).task is None
 
 
 def test_tiny_picture_has_no_estimate() -> None:
-    assert diagnose(picture_from_array(np.zeros((3, 3), np.uint8))).task is None
+    assert diagnose(picture_from_array(np.zeros((3, 3), np.uint8)), _TRAINED).task is None

@@ -97,7 +97,8 @@ def one_by_one(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) 
         picture = read_image(job.source)
     except ImageError as error:
         return str(error)
-    task = diagnose(picture).task if settings.task == "auto" else settings.task
+    trained = {name: restorer.trained_range for name, restorer in restorers.items()}
+    task = diagnose(picture, trained).task if settings.task == "auto" else settings.task
     if task is None:
         return encode_image(picture, job.format)
     options = {"scale": settings.scale, "chroma": settings.chroma}
