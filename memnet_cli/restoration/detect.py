@@ -9,21 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memnet_cli.imaging.images import Picture
-
-#: The standard luminance table of the JPEG standard (ITU-T T.81, table K.1), row by row.
-_STANDARD_LUMA = np.array(
-    [
-        [16, 11, 10, 16, 24, 40, 51, 61],
-        [12, 12, 14, 19, 26, 58, 60, 55],
-        [14, 13, 16, 24, 40, 57, 69, 56],
-        [14, 17, 22, 29, 51, 87, 80, 62],
-        [18, 22, 37, 56, 68, 109, 103, 77],
-        [24, 35, 55, 64, 81, 104, 113, 92],
-        [49, 64, 78, 87, 103, 121, 120, 101],
-        [72, 92, 95, 98, 112, 100, 103, 99],
-    ],
-    dtype=np.float64,
-).ravel()
+from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 
 #: Below this quality blocks are visible; above it a JPEG counts as clean of them.
 _VISIBLE_BLOCKS = 60
@@ -52,18 +38,6 @@ class Diagnosis:
     warning: str | None = None
 
 
-def jpeg_quality(table: tuple[int, ...]) -> int:
-    """Estimate libjpeg's quality factor, 1 to 100, from a luma quantisation table (row-major).
-
-    The inverse of libjpeg's ``jpeg_quality_scaling``, by least absolute error over all qualities,
-    so that tables of other encoders get the nearest one.
-    """
-    qualities = np.arange(1, 101)
-    percent = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
-    tables = np.clip((_STANDARD_LUMA[None] * percent[:, None] + 50) // 100, 1, 255)
-    return int(qualities[np.abs(tables - np.asarray(table)[None]).sum(axis=1).argmin()])
-
-
 def noise_sigma(picture: Picture) -> float:
     """Estimate the noise level sigma on the scale 0 to 255, the mean over the channels.
 
@@ -90,13 +64,20 @@ def _sigma_of(plane: NDArray[np.floating]) -> float:
 
 
 def diagnose(picture: Picture, trained: Trained) -> Diagnosis:
-    """Choose denoise or jpeg for a picture as it is, from its JPEG tables and its noise."""
+    """Choose denoise or jpeg for a picture as it is, from its JPEG tables, its blocks, its noise.
+
+    A JPEG that was cropped, saved as PNG or saved as a better JPEG is told by its blocks.
+    """
     tables = picture.source.jpeg_tables
     quality = jpeg_quality(tables[0]) if tables else None
     sigma = noise_sigma(picture)
     if quality is not None and quality <= _VISIBLE_BLOCKS:
         warning = _outside(f"quality {quality}", quality, trained["jpeg"])
         return Diagnosis("jpeg", f"JPEG of quality about {quality}", warning)
+    earlier = earlier_quality(picture.pixels)
+    if earlier is not None and earlier <= _VISIBLE_BLOCKS:
+        warning = _outside(f"quality {earlier}", earlier, trained["jpeg"])
+        return Diagnosis("jpeg", f"was a JPEG of quality about {earlier}", warning)
     if sigma >= _VISIBLE_NOISE:
         warning = _outside(f"sigma {sigma:.0f}", sigma, trained["denoise"])
         return Diagnosis("denoise", f"noise of sigma about {sigma:.0f}", warning)

@@ -41,6 +41,18 @@ def test_quality_is_read_from_the_tables(photograph: NDArray[np.uint8], quality:
     assert (diagnosis.warning is None) == (5 <= quality <= 40)
 
 
+def test_a_jpeg_that_was_saved_as_something_else_is_known(photograph: NDArray[np.uint8]) -> None:
+    bad = saved_as_jpeg(photograph[:200, :200], 10)
+    as_png = picture_from_array(np.rint(bad.pixels * 255).astype(np.uint8)[5:, 3:])
+    diagnosis = diagnose(as_png, _TRAINED)
+    assert diagnosis.task == "jpeg"
+    assert diagnosis.reason == "was a JPEG of quality about 10"
+    again = saved_as_jpeg(np.rint(bad.pixels * 255).astype(np.uint8)[5:, 3:], 95)
+    assert diagnose(again, _TRAINED) == diagnosis
+    good = saved_as_jpeg(photograph[:200, :200], 80)
+    assert diagnose(picture_from_array(good.pixels), _TRAINED).task is None
+
+
 @pytest.mark.parametrize("sigma", [15, 30, 50])
 def test_noise_is_estimated(photograph: NDArray[np.uint8], sigma: int) -> None:
     clean = photograph[:256, :256].astype(np.float64) / 255
