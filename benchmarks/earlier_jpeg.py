@@ -61,6 +61,7 @@ def damages() -> Iterator[tuple[str, int | None, Damage]]:
     yield "JPEG 90, cropped", None, cropped_jpeg(90)
     for quality in (5, 10, 20, 30, 40, 50, 60, 75):
         yield f"JPEG {quality}, cropped", quality, cropped_jpeg(quality)
+    yield "JPEG 20, turned by a quarter", 20, lambda grey, _: jpeg_compress(grey, 20).T
     for first, quality in ((10, 50), (20, 75), (20, 90), (40, 90)):
         yield f"JPEG {first}, cropped, saved at {quality}", first, saved_again(first, quality)
 

@@ -26,6 +26,8 @@ _STANDARD_LUMA = np.array(
 _QUALITIES = np.arange(3, 81)
 #: Numbers, row by row, of the coefficients that are looked at: the lowest but the mean.
 _COEFFICIENTS = np.array([1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4])
+#: The same of a picture that was turned by a quarter since.
+_TURNED = _COEFFICIENTS % 8 * 8 + _COEFFICIENTS // 8
 #: How well coefficients must fit the steps, of 1; photographs that were no JPEG have 0.1 at most.
 _FIT = 0.5
 #: Coefficients that are not zero, blocks, and side of the picture's middle: at least, at most.
@@ -63,7 +65,7 @@ def earlier_quality(pixels: NDArray[np.floating]) -> int | None:
     """Tell from pixels alone the quality of the JPEG that they once were; None where there is none.
 
     The cosine coefficients of the 8x8 blocks of a JPEG are whole multiples of the steps of its
-    table, and are still close to them once it is saved as PNG, cropped, or saved as a better JPEG
+    table, and are still close to them once it is turned, cropped, saved as PNG or as a better JPEG
     (Fan and de Queiroz, "Identification of bitmap compression history: JPEG detection and
     quantizer estimation", IEEE TIP 2003). Qualities from 3 to 80 of libjpeg's tables are found in
     pictures that were not resized since; the worst, if there were several.
@@ -109,7 +111,7 @@ def _likeliest(plane: NDArray[np.float32]) -> list[int]:
 
 
 def _blocks(plane: NDArray[np.float32], top: int, left: int) -> NDArray[np.float32]:
-    """Return cosine coefficients (B, 14) of blocks, evenly spread where there are very many."""
+    """Return cosine coefficients (B, 64) of blocks, evenly spread where there are very many."""
     from scipy.fft import dctn
 
     rows, columns = (plane.shape[0] - top) // 8, (plane.shape[1] - left) // 8
@@ -117,15 +119,20 @@ def _blocks(plane: NDArray[np.float32], top: int, left: int) -> NDArray[np.float
     blocks = whole.reshape(rows, 8, columns, 8).swapaxes(1, 2).reshape(-1, 8, 8)
     some = blocks[:: -(-len(blocks) // _MOST_BLOCKS)]
     coefficients: NDArray[np.float32] = dctn(some, axes=(1, 2), norm="ortho").reshape(-1, 64)
-    return coefficients[:, _COEFFICIENTS]
+    return coefficients
 
 
 def _quality_of(coefficients: NDArray[np.float32]) -> int | None:
-    """Return the quality whose steps (B, 14) coefficients are multiples of, if there is one.
+    """Return the quality whose steps (B, 64) coefficients are multiples of, if there is one.
 
     Multiples of a step are multiples of its half as well: the lowest quality that fits is meant.
     """
-    fits = [_fit(coefficients, steps) for steps in luma_tables(_QUALITIES)[:, _COEFFICIENTS]]
+    tables = luma_tables(_QUALITIES)[:, _COEFFICIENTS]
+    both = [
+        [_fit(coefficients[:, which], steps) for steps in tables]
+        for which in (_COEFFICIENTS, _TURNED)
+    ]
+    fits = max(both, key=max)
     best = max(fits)
     if best < _FIT:
         return None

@@ -42,8 +42,9 @@ def test_pixels_tell_the_quality_wherever_the_blocks_begin(
 ) -> None:
     grey = jpeg_compress(photograph[:200, :220, 1], quality)
     told_of = [told(grey), told(grey[3:, 6:]), told(grey[:-5, 1:])]
+    told_of += [told(grey.T), told(grey[::-1, 2:])]
     told_of.append(told(in_colour(photograph[:200, :220], quality, 2)[2:, 7:]))
-    assert told_of == pytest.approx([quality] * 4, abs=1)
+    assert told_of == pytest.approx([quality] * 6, abs=1)
 
 
 @pytest.mark.parametrize(("first", "second"), [(10, 50), (20, 90), (40, 95)])
