@@ -68,7 +68,8 @@ def summarise(
 
 def _used(outcomes: Iterable[Outcome], restorers: Mapping[str, Restorer]) -> list[Restorer]:
     """Return those that restored a picture, or all if none did."""
-    tasks = {outcome.task for outcome in outcomes if outcome.status == "restored"}
+    done = [outcome for outcome in outcomes if outcome.status == "restored"]
+    tasks = {outcome.task for outcome in done} | {"jpeg" for outcome in done if outcome.deblocked}
     used = [restorer for task, restorer in restorers.items() if task in tasks]
     return used or list(restorers.values())
 
@@ -102,6 +103,7 @@ def _entry(outcome: Outcome) -> dict[str, object]:
         "output": STREAM if job.target is None else str(job.target),
         "status": outcome.status,
         "task": outcome.task,
+        "deblocked": outcome.deblocked,
         "seconds": round(outcome.seconds, 3),
         "size": outcome.size,
         "bytes": outcome.bytes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,6 +87,13 @@ def restore(
     chroma: Annotated[
         bool, typer.Option("--chroma", help="Restore the chroma planes of JPEGs too.")
     ] = False,
+    deblock: Annotated[
+        bool | None,
+        typer.Option(
+            "--deblock/--no-deblock",
+            help="Remove the blocks of JPEGs before --task sr; done unless told not to.",
+        ),
+    ] = None,
     format: Annotated[
         str | None, typer.Option("--format", "-f", help="png, jpg, webp or tiff; else PNG.")
     ] = None,
@@ -136,6 +144,8 @@ def restore(
     if report.json and report.to_stdout:
         raise UsageError("--json and the output '-' both want standard output: give one.")
     tasks = _tasks(task, scale, chroma)
+    if deblock is not None and task != "sr":
+        raise UsageError(f"--deblock and --no-deblock go with --task sr, not with --task {task}.")
 
     # numpy, requests and torch come only once the options make sense, so that --help is quick
     from memnet_cli.checkpoints import check_purpose
@@ -152,6 +162,8 @@ def restore(
         from memnet_cli.restoration.folder import Settings
 
         restorers = _load(files, options)
+        if task == "sr" and deblock is not False:
+            restorers |= _deblocker(options)
     settings = Settings(task, scale, chroma, quality, overwrite, provenance, verify_tiles)
     if dry_run:
         _show_plan(jobs, settings, restorers, report)
@@ -180,6 +192,14 @@ def _load(files: Mapping[str, Path], options: RuntimeOptions) -> dict[str, Resto
 
     reuse_freed_memory()
     return {name: Restorer.from_file(file, get_task(name), options) for name, file in files.items()}
+
+
+def _deblocker(options: RuntimeOptions) -> dict[str, Restorer]:
+    """Return what restores JPEGs before they are enlarged: the default, whatever enlarges them."""
+    from memnet_cli.stores.weights import DEFAULT_MODEL, find_weights
+
+    file = find_weights(None, model=DEFAULT_MODEL, task="jpeg")
+    return _load({"jpeg": file}, replace(options, exit_block=None, nlrn_stride=None))
 
 
 def _run(

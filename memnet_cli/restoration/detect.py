@@ -13,6 +13,8 @@ from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 
 #: Below this quality blocks are visible; above it a JPEG counts as clean of them.
 _VISIBLE_BLOCKS = 60
+#: Up to this quality a JPEG is enlarged better without its blocks (benchmarks/small_jpeg.py).
+_DEBLOCKED_FIRST = 90
 #: Noise below this is not seen and is within what the estimate makes of fine texture.
 _VISIBLE_NOISE = 6.0
 #: Which of the absolute values of the finest detail tells the noise, what counts as none,
@@ -31,11 +33,13 @@ class Diagnosis:
         task: "denoise", "jpeg", or None where nothing is to be repaired.
         reason: one clause for the user.
         warning: what to beware of, or None.
+        deblock: whether the blocks of a JPEG are to be removed before.
     """
 
     task: str | None
     reason: str
     warning: str | None = None
+    deblock: bool = False
 
 
 def noise_sigma(picture: Picture) -> float:
@@ -93,6 +97,16 @@ def asked_for(picture: Picture, task: str, trained: Trained) -> Diagnosis:
         return Diagnosis(task, "asked for")
     quality = jpeg_quality(tables[0])
     return Diagnosis(task, "asked for", _outside(f"quality {quality}", quality, trained["jpeg"]))
+
+
+def before_enlarging(picture: Picture) -> Diagnosis:
+    """Say whether a picture has blocks of a JPEG, which enlarging would enlarge with it."""
+    tables = picture.source.jpeg_tables
+    known = (jpeg_quality(tables[0]) if tables else None, earlier_quality(picture.pixels))
+    quality = min((one for one in known if one is not None), default=100)
+    if quality > _DEBLOCKED_FIRST:
+        return Diagnosis("sr", "asked for")
+    return Diagnosis("sr", f"JPEG of quality about {quality}", deblock=True)
 
 
 def _outside(what: str, value: float, trained: tuple[float, float]) -> str | None:

@@ -29,6 +29,7 @@ from memnet_cli.restoration.picture_files import (
     write_result,
 )
 from memnet_cli.restoration.pipeline import Bound, read_ahead, write_behind
+from memnet_cli.restoration.planes import Split
 from memnet_cli.restoration.restorer import RestoredParts, Restorer, scaled_shape
 
 __all__ = ["FileThreads", "Outcome", "Settings", "file_threads", "restore_folder"]
@@ -78,7 +79,9 @@ def restore_folder(
     """Restore every job and yield its outcome once its output is in place, in order of restoring.
 
     A picture that cannot be read, restored or written fails alone. ``restorers`` has one entry
-    for each task that may be needed. ``threads`` is by default chosen for device and cores.
+    for each task that may be needed; with one for jpeg behind that for sr, JPEGs of a quality that
+    shows are deblocked before they are enlarged. ``threads`` is by default chosen for device and
+    cores.
 
     An output that is written while the model is at the next group is told after that group, or
     at once if it takes a hundredth of the last group's time or less. Closing the generator stops
@@ -156,26 +159,29 @@ def _restore_group(
     group: Sequence[Read], settings: Settings, restorers: Mapping[str, Restorer]
 ) -> Iterator[Sequence[Restored | Outcome]]:
     yield [
-        _restored(read, read.picture, (), settings, None, 0.0)
+        _restored(read, read.picture, (), settings, restorers, 0.0)
         for read in group
         if read.diagnosis.task is None
     ]
     for task, restorer in restorers.items():
         members = [read for read in group if read.diagnosis.task == task]
         if members:
-            yield from _restore_members(members, settings, restorer)
+            yield from _restore_members(members, settings, restorer, restorers)
 
 
 def _restore_members(
-    members: Sequence[Read], settings: Settings, restorer: Restorer
+    members: Sequence[Read],
+    settings: Settings,
+    restorer: Restorer,
+    restorers: Mapping[str, Restorer],
 ) -> Iterator[Sequence[Restored | Outcome]]:
     start = time.perf_counter()
     try:
-        results = restorer.restore_parts([read.parts for read in members if read.parts])
+        results = restorer.restore_parts(_parts(members, settings, restorer, restorers))
         # each has its share of the time by pixels
         pace = (time.perf_counter() - start) / sum(_pixels(read.picture) for read in members)
         batch = [
-            _restored(read, done, done.notes, settings, restorer, pace * _pixels(read.picture))
+            _restored(read, done, done.notes, settings, restorers, pace * _pixels(read.picture))
             for read, done in zip(members, results, strict=True)
         ]
     except (ImageError, DeviceError, MemoryError) as error:
@@ -188,7 +194,22 @@ def _restore_members(
         return
     # one picture spoils the group: find it by doing them one by one
     for read in members:
-        yield from _restore_members([read], settings, restorer)
+        yield from _restore_members([read], settings, restorer, restorers)
+
+
+def _parts(
+    members: Sequence[Read],
+    settings: Settings,
+    restorer: Restorer,
+    restorers: Mapping[str, Restorer],
+) -> list[Split]:
+    """Return the pictures taken apart, those that are to be deblocked once that is done."""
+    blocks = [read.picture for read in members if read.diagnosis.deblock]
+    deblocked = iter(restorers["jpeg"].restore(blocks, chroma=True) if blocks else ())
+    return [
+        read.parts or restorer.take_apart(next(deblocked).picture, scale=settings.scale)
+        for read in members
+    ]
 
 
 def _pixels(picture: Picture) -> int:
@@ -200,37 +221,49 @@ def _restored(
     picture: RestoredParts | Picture,
     notes: tuple[str, ...],
     settings: Settings,
-    restorer: Restorer | None,
+    restorers: Mapping[str, Restorer],
     seconds: float,
 ) -> Restored:
-    """Say what is to be written and told; ``restorer`` is None for a picture left as it is.
+    """Say what is to be written and told; a picture without a task is left as it is.
 
     With ``verify_tiles`` the model runs twice more.
     """
     start = time.perf_counter()
     difference = None
     provenance = None
-    if restorer is not None:
-        chroma = settings.chroma_for(restorer.task.name)
+    diagnosis = read.diagnosis
+    if diagnosis.task is not None:
+        restorer = restorers[diagnosis.task]
+        chroma = settings.chroma_for(diagnosis.task)
         if settings.verify_tiles:
             difference = restorer.verify_tiles(read.picture, scale=settings.scale, chroma=chroma)
         if settings.provenance:
-            provenance = restorer.provenance(scale=settings.scale, chroma=chroma)
-    if settings.task == "auto":
-        notes = (f"{read.diagnosis.task or 'unchanged'}: {read.diagnosis.reason}", *notes)
-    if read.diagnosis.warning:
-        notes += (f"beware: {read.diagnosis.warning}",)
-    if read.picture.source.frames > 1:
-        notes += (f"first of {read.picture.source.frames} frames",)
+            before = restorers["jpeg"] if diagnosis.deblock else None
+            provenance = restorer.provenance(scale=settings.scale, chroma=chroma, before=before)
     height, width = scaled_shape(read.picture.height, read.picture.width, settings.scale)
     outcome = Outcome(
         read.job,
-        "unchanged" if restorer is None else "restored",
-        task=read.diagnosis.task,
+        "unchanged" if diagnosis.task is None else "restored",
+        task=diagnosis.task,
+        deblocked=diagnosis.deblock,
         seconds=read.seconds + seconds + time.perf_counter() - start,
         size=(width, height),
-        notes=notes,
+        notes=_notes(read, notes, settings),
         tile_difference=difference,
     )
     degraded = None if read.job.comparison is None else read.picture
     return Restored(picture, degraded, provenance, outcome)
+
+
+def _notes(read: Read, notes: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
+    """Return ``notes`` of the model with those of the picture."""
+    diagnosis = read.diagnosis
+    if settings.task == "auto":
+        notes = (f"{diagnosis.task or 'unchanged'}: {diagnosis.reason}", *notes)
+    if diagnosis.deblock:
+        notes = (f"deblocked first: {diagnosis.reason}", *notes)
+    if diagnosis.warning:
+        notes += (f"beware: {diagnosis.warning}",)
+    if read.picture.source.frames > 1:
+        notes += (f"first of {read.picture.source.frames} frames",)
+    return notes

@@ -26,7 +26,7 @@ from memnet_cli.imaging.images import (
     read_image,
     write_image,
 )
-from memnet_cli.restoration.detect import Diagnosis, asked_for, diagnose
+from memnet_cli.restoration.detect import Diagnosis, asked_for, before_enlarging, diagnose
 from memnet_cli.restoration.jobs import Job
 from memnet_cli.restoration.planes import Split, enlarge
 from memnet_cli.restoration.restorer import RestoredParts, Restorer, scaled_shape
@@ -73,6 +73,7 @@ class Outcome:
         job: what was to be done.
         status: restored, unchanged (nothing to repair), skipped (output exists) or failed.
         task: the task that was used, or None.
+        deblocked: whether jpeg was used before it.
         seconds: reading, restoring (its share of the group) and writing.
         size: (width, height) of the output, or None.
         bytes: written.
@@ -84,6 +85,7 @@ class Outcome:
     job: Job
     status: Status
     task: str | None = None
+    deblocked: bool = False
     seconds: float = 0.0
     size: tuple[int, int] | None = None
     bytes: int = 0
@@ -100,7 +102,8 @@ class Read:
         job: where it is from.
         picture: as it is.
         diagnosis: its ``task`` is None where nothing is to be repaired.
-        parts: the picture taken apart for its task, or None.
+        parts: the picture taken apart for its task; None without one, and where it is to be
+            deblocked.
         seconds: that all this took.
     """
 
@@ -160,7 +163,7 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
         diagnosis = _diagnosed(picture, settings.task, restorers)
         task = diagnosis.task
         parts = None
-        if task is not None:
+        if task is not None and not diagnosis.deblock:
             parts = restorers[task].take_apart(
                 picture, scale=settings.scale, chroma=settings.chroma_for(task)
             )
@@ -170,6 +173,8 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
 
 
 def _diagnosed(picture: Picture, task: str, restorers: Mapping[str, Restorer]) -> Diagnosis:
+    if task == "sr" and "jpeg" in restorers:
+        return before_enlarging(picture)
     trained = {name: restorer.trained_range for name, restorer in restorers.items()}
     return diagnose(picture, trained) if task == "auto" else asked_for(picture, task, trained)
 

@@ -253,8 +253,18 @@ class Restorer:
         ]
         return float(np.abs(results[0] - results[1]).max())
 
-    def provenance(self, *, scale: float | None = None, chroma: bool = False) -> dict[str, str]:
-        """Return how a picture was made, as it is recorded in the output's metadata."""
+    def provenance(
+        self,
+        *,
+        scale: float | None = None,
+        chroma: bool = False,
+        before: Restorer | None = None,
+    ) -> dict[str, str]:
+        """Return how a picture was made, as it is recorded in the output's metadata.
+
+        ``before`` is what restored it first, if anything did.
+        """
+        used = [self] if before is None else [before, self]
         engine = self.engine
         options = {
             "scale": None if scale is None else f"{scale:g}",
@@ -266,9 +276,11 @@ class Restorer:
         }
         return {
             "Software": f"memnet {__version__}",
-            "memnet:task": self.task.name,
-            "memnet:model": self.info.model,
-            "memnet:weights": f"{self.weights.stem} sha256:{self.weights_hash}",
+            "memnet:task": ", ".join(one.task.name for one in used),
+            "memnet:model": ", ".join(one.info.model for one in used),
+            "memnet:weights": ", ".join(
+                f"{one.weights.stem} sha256:{one.weights_hash}" for one in used
+            ),
             "memnet:options": " ".join(f"{key}={value}" for key, value in options.items() if value),
         }
 

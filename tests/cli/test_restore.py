@@ -176,6 +176,33 @@ def test_provenance(memnet: Memnet, folder: Path, sr: list[str]) -> None:
     assert read_provenance(Path("b.png")) == {}
 
 
+def test_a_jpeg_is_deblocked_before_it_is_enlarged(
+    memnet: Memnet, folder: Path, sr: list[str]
+) -> None:
+    Image.open("in/colour.png").save("poor.jpg", quality=20)
+    ran = memnet(*sr, "--json", "poor.jpg", "in/colour.png", "out/")
+    files = {entry["input"]: entry for entry in json.loads(ran.out)["files"]}
+    assert files["poor.jpg"]["deblocked"] and not files["in/colour.png"]["deblocked"]
+    assert files["poor.jpg"]["notes"] == ["deblocked first: JPEG of quality about 20"]
+    recorded = read_provenance(Path("out/poor.png"))
+    assert recorded["memnet:task"] == "jpeg, sr"
+    assert recorded["memnet:weights"].count("sha256:") == 2
+    memnet("restore", "--task", "jpeg", "--chroma", "poor.jpg", "better.png")
+    memnet(*sr, "better.png", "apart.png")
+    # apart, the deblocked picture is rounded to 8 bits on the way
+    apart, together = (pixels(name).astype(int) for name in ("apart.png", "out/poor.png"))
+    assert np.abs(apart - together).max() <= 2
+    memnet(*sr, "--no-deblock", "poor.jpg", "blocks.png")
+    assert read_provenance(Path("blocks.png"))["memnet:task"] == "sr"
+    assert np.abs(pixels("blocks.png").astype(int) - together).max() > 2
+
+
+def test_deblocking_first_goes_with_sr(memnet: Memnet, folder: Path) -> None:
+    ran = memnet("restore", "--task", "jpeg", "--no-deblock", "in", "out/")
+    assert ran.code == 2
+    assert "go with --task sr" in ran.err
+
+
 def test_dry_run_writes_nothing(memnet: Memnet, folder: Path, sr: list[str]) -> None:
     ran = memnet(*sr, "--dry-run", "in", "out/")
     assert ran.code == 0

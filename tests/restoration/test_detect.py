@@ -11,7 +11,7 @@ from skimage.restoration import estimate_sigma
 
 from memnet_cli.imaging.degradations import add_gaussian_noise
 from memnet_cli.imaging.images import Picture, picture_from_array, read_image
-from memnet_cli.restoration.detect import asked_for, diagnose, noise_sigma
+from memnet_cli.restoration.detect import asked_for, before_enlarging, diagnose, noise_sigma
 
 _TRAINED = {"jpeg": (5, 40), "denoise": (5, 75)}
 
@@ -51,6 +51,19 @@ def test_a_jpeg_that_was_saved_as_something_else_is_known(photograph: NDArray[np
     assert diagnose(again, _TRAINED) == diagnosis
     good = saved_as_jpeg(photograph[:200, :200], 80)
     assert diagnose(picture_from_array(good.pixels), _TRAINED).task is None
+
+
+def test_blocks_are_to_go_before_a_picture_is_enlarged(photograph: NDArray[np.uint8]) -> None:
+    part = photograph[:200, :200]
+    poor, good = saved_as_jpeg(part, 40), saved_as_jpeg(part, 98)
+    assert before_enlarging(poor).deblock
+    assert before_enlarging(poor).reason == "JPEG of quality about 40"
+    assert before_enlarging(picture_from_array(poor.pixels)) == before_enlarging(poor)
+    again = saved_as_jpeg(np.rint(poor.pixels * 255).astype(np.uint8), 98)
+    assert before_enlarging(again) == before_enlarging(poor)
+    for clean in (good, picture_from_array(part), picture_from_array(np.zeros((3, 3), np.uint8))):
+        assert not before_enlarging(clean).deblock
+        assert before_enlarging(clean).task == "sr"
 
 
 @pytest.mark.parametrize("sigma", [15, 30, 50])

@@ -22,7 +22,7 @@ from memnet_cli.files import write_atomically
 from memnet_cli.imaging import images
 from memnet_cli.imaging.images import Picture, encode_image, picture_from_array, read_image
 from memnet_cli.restoration import picture_files
-from memnet_cli.restoration.detect import diagnose
+from memnet_cli.restoration.detect import before_enlarging, diagnose
 from memnet_cli.restoration.engine import Engine, Plane, Restored
 from memnet_cli.restoration.folder import (
     FileThreads,
@@ -101,22 +101,34 @@ def one_by_one(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) 
     task = diagnose(picture, trained).task if settings.task == "auto" else settings.task
     if task is None:
         return encode_image(picture, job.format)
-    options = {"scale": settings.scale, "chroma": settings.chroma}
-    result = restorers[task].restore([picture], **options)[0].picture  # type: ignore[arg-type]
-    provenance = restorers[task].provenance(**options)  # type: ignore[arg-type]
+    before = None
+    if settings.task == "sr" and "jpeg" in restorers and before_enlarging(picture).deblock:
+        before = restorers["jpeg"]
+        picture = before.restore([picture], chroma=True)[0].picture
+    scale, chroma = settings.scale, settings.chroma
+    result = restorers[task].restore([picture], scale=scale, chroma=chroma)[0].picture
+    provenance = restorers[task].provenance(scale=scale, chroma=chroma, before=before)
     return encode_image(result, job.format, provenance=provenance)
 
 
 @pytest.mark.parametrize("threads", [None, FileThreads(3, 3)], ids=["few", "many"])
 @pytest.mark.parametrize(
-    "settings",
-    [Settings("auto"), Settings("sr", scale=2.5), Settings("jpeg", chroma=True)],
-    ids=["auto", "sr", "jpeg"],
+    ("settings", "tasks"),
+    [
+        (Settings("auto"), ("jpeg", "denoise")),
+        (Settings("sr", scale=2.5), ("sr",)),
+        (Settings("sr", scale=2.5), ("sr", "jpeg")),
+        (Settings("jpeg", chroma=True), ("jpeg",)),
+    ],
+    ids=["auto", "sr", "deblocked", "jpeg"],
 )
 def test_same_bytes_as_one_by_one(
-    mixed: Path, restorers: Restorers, settings: Settings, threads: FileThreads | None
+    mixed: Path,
+    restorers: Restorers,
+    settings: Settings,
+    tasks: tuple[str, ...],
+    threads: FileThreads | None,
 ) -> None:
-    tasks = ("jpeg", "denoise") if settings.task == "auto" else (settings.task,)
     jobs = plan(mixed)
     needed = {task: restorers[task] for task in tasks}
     outcomes = list(restore_folder(jobs, settings, needed, threads=threads))
@@ -131,6 +143,9 @@ def test_same_bytes_as_one_by_one(
             assert outcome.job.target.read_bytes() == expected, outcome.job.name
             assert outcome.bytes == len(expected)
     assert sum(outcome.status == "failed" for outcome in outcomes) == 2
+    deblocked = {outcome.job.relative.name for outcome in outcomes if outcome.deblocked}
+    blocky = {f"{index}-blocky.jpg" for index in range(4)}
+    assert deblocked == (blocky if tasks == ("sr", "jpeg") else set())
 
 
 @pytest.mark.usefixtures("small_groups")
