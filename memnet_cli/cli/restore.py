@@ -195,10 +195,10 @@ def _load(files: Mapping[str, Path], options: RuntimeOptions) -> dict[str, Resto
 
 
 def _deblocker(options: RuntimeOptions) -> dict[str, Restorer]:
-    """Return what restores JPEGs before they are enlarged: the default, whatever enlarges them."""
-    from memnet_cli.stores.weights import DEFAULT_MODEL, find_weights
+    """Return what restores JPEGs before they are enlarged, whatever enlarges them."""
+    from memnet_cli.stores.weights import DEBLOCKING_WEIGHTS, DEFAULT_MODEL, find_weights
 
-    file = find_weights(None, model=DEFAULT_MODEL, task="jpeg")
+    file = find_weights(DEBLOCKING_WEIGHTS, model=DEFAULT_MODEL, task="jpeg")
     return _load({"jpeg": file}, replace(options, exit_block=None, nlrn_stride=None))
 
 

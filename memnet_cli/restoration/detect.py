@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from memnet_cli.imaging.images import Picture
 from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 
-#: Below this quality blocks are visible; above it a JPEG counts as clean of them.
-_VISIBLE_BLOCKS = 60
+#: Up to this quality blocks are visible; up to that they are worth removing, behind noise; above it
+#: a JPEG counts as clean of them.
+_VISIBLE_BLOCKS, _SLIGHT_BLOCKS = 60, 80
 #: Up to this quality a JPEG is enlarged better without its blocks (benchmarks/small_jpeg.py).
 _DEBLOCKED_FIRST = 90
 #: Noise below this is not seen and is within what the estimate makes of fine texture.
@@ -70,24 +71,33 @@ def _sigma_of(plane: NDArray[np.floating]) -> float:
 def diagnose(picture: Picture, trained: Trained) -> Diagnosis:
     """Choose denoise or jpeg for a picture as it is, from its JPEG tables, its blocks, its noise.
 
-    A JPEG that was cropped, saved as PNG or saved as a better JPEG is told by its blocks.
+    A JPEG that was cropped, saved as PNG or saved as a better JPEG is told by its blocks. Those of
+    a better quality than is seen at once are removed where there is no noise to be removed.
     """
-    tables = picture.source.jpeg_tables
-    quality = jpeg_quality(tables[0]) if tables else None
+    quality, known = _compressed(picture)
+    if quality <= _VISIBLE_BLOCKS:
+        return Diagnosis("jpeg", known, _outside(f"quality {quality}", quality, trained["jpeg"]))
     sigma = noise_sigma(picture)
-    if quality is not None and quality <= _VISIBLE_BLOCKS:
-        warning = _outside(f"quality {quality}", quality, trained["jpeg"])
-        return Diagnosis("jpeg", f"JPEG of quality about {quality}", warning)
-    earlier = earlier_quality(picture.pixels)
-    if earlier is not None and earlier <= _VISIBLE_BLOCKS:
-        warning = _outside(f"quality {earlier}", earlier, trained["jpeg"])
-        return Diagnosis("jpeg", f"was a JPEG of quality about {earlier}", warning)
     if sigma >= _VISIBLE_NOISE:
         warning = _outside(f"sigma {sigma:.0f}", sigma, trained["denoise"])
         return Diagnosis("denoise", f"noise of sigma about {sigma:.0f}", warning)
-    what = f"noise of sigma about {sigma:.0f}"
-    what += f" and JPEG quality about {quality}" if quality is not None else ""
+    if quality <= _SLIGHT_BLOCKS:
+        return Diagnosis("jpeg", known, _outside(f"quality {quality}", quality, trained["jpeg"]))
+    what = f"noise of sigma about {sigma:.0f}" + (f", {known}" if known else "")
     return Diagnosis(None, f"no visible damage ({what}): left as it is")
+
+
+def _compressed(picture: Picture) -> tuple[int, str]:
+    """Return the worst JPEG quality that a picture is known to have been through, and say so.
+
+    100 and nothing for a picture that was no JPEG as far as can be told.
+    """
+    tables = picture.source.jpeg_tables
+    own = jpeg_quality(tables[0]) if tables else 101
+    earlier = None if own <= _VISIBLE_BLOCKS else earlier_quality(picture.pixels)
+    if earlier is not None and earlier < own:
+        return earlier, f"was a JPEG of quality about {earlier}"
+    return (own, f"JPEG of quality about {own}") if tables else (100, "")
 
 
 def asked_for(picture: Picture, task: str, trained: Trained) -> Diagnosis:
@@ -101,12 +111,10 @@ def asked_for(picture: Picture, task: str, trained: Trained) -> Diagnosis:
 
 def before_enlarging(picture: Picture) -> Diagnosis:
     """Say whether a picture has blocks of a JPEG, which enlarging would enlarge with it."""
-    tables = picture.source.jpeg_tables
-    known = (jpeg_quality(tables[0]) if tables else None, earlier_quality(picture.pixels))
-    quality = min((one for one in known if one is not None), default=100)
+    quality, known = _compressed(picture)
     if quality > _DEBLOCKED_FIRST:
         return Diagnosis("sr", "asked for")
-    return Diagnosis("sr", f"JPEG of quality about {quality}", deblock=True)
+    return Diagnosis("sr", known, deblock=True)
 
 
 def _outside(what: str, value: float, trained: tuple[float, float]) -> str | None:
