@@ -15,7 +15,7 @@ from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 #: a JPEG counts as clean of them.
 _VISIBLE_BLOCKS, _SLIGHT_BLOCKS = 60, 80
 #: Up to this quality a JPEG is enlarged better without its blocks (benchmarks/small_jpeg.py).
-_DEBLOCKED_FIRST = 90
+_DEBLOCKED_FIRST = 95
 #: Noise below this is not seen and is within what the estimate makes of fine texture.
 _VISIBLE_NOISE = 6.0
 #: Which of the absolute values of the finest detail tells the noise, what counts as none,
