@@ -14,8 +14,9 @@ from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 #: Up to this quality blocks are visible; up to that they are worth removing, behind noise; above it
 #: a JPEG counts as clean of them.
 _VISIBLE_BLOCKS, _SLIGHT_BLOCKS = 60, 80
-#: Up to this quality a JPEG is enlarged better without its blocks (benchmarks/small_jpeg.py).
-_DEBLOCKED_FIRST = 95
+#: Up to this quality a JPEG is enlarged better without its blocks (benchmarks/small_jpeg.py); at
+#: 95 luma gains still, and chroma loses as much.
+_DEBLOCKED_FIRST = 90
 #: Noise below this is not seen and is within what the estimate makes of fine texture.
 _VISIBLE_NOISE = 6.0
 #: Which of the absolute values of the finest detail tells the noise, what counts as none,
