@@ -63,14 +63,18 @@ def _rounded(plane: NDArray[np.float64]) -> Pixels:
     return np.clip(np.floor(plane * 255.0 + 0.5), 0.0, 255.0).astype(np.uint8)
 
 
+def shrunk(clean: Pixels, scale: int, quality: int | None) -> Pixels:
+    """Shrink a plane and round it to 8 bits; compress it, if ``quality`` is not None."""
+    small = _rounded(downscale(clean / 255.0, scale))
+    return small if quality is None else jpeg_compress(small, quality)
+
+
 def small_picture(scale: int, quality: int | None) -> Damage:
     """Shrink, round to 8 bits or compress, and enlarge."""
 
     def damage(pixels: Pixels, _rng: np.random.Generator) -> Pair:
         clean = crop_to_multiple(luma_uint8(pixels), scale)
-        small = _rounded(downscale(clean / 255.0, scale))
-        if quality is not None:
-            small = jpeg_compress(small, quality)
+        small = shrunk(clean, scale, quality)
         return clean, imresize(small / 255.0, shape=clean.shape)
 
     return damage

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from off_protocol import shrunk
 from PIL import Image
 
 from memnet_cli.evaluation.protocols import score
 from memnet_cli.imaging.color import luma_uint8
-from memnet_cli.imaging.degradations import crop_to_multiple, downscale, jpeg_compress
+from memnet_cli.imaging.degradations import crop_to_multiple
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.restoration.host_memory import reuse_freed_memory
 from memnet_cli.restoration.restorer import Restorer
@@ -25,12 +26,6 @@ from memnet_cli.stores.weights import DEBLOCKING_WEIGHTS
 from memnet_cli.tasks import TASKS
 
 Plane = NDArray[np.floating]
-
-
-def small_jpeg(clean: NDArray[np.uint8], scale: int, quality: int) -> NDArray[np.float32]:
-    """Return the degraded small picture (h, w) in [0, 1]."""
-    small = np.clip(np.floor(downscale(clean / 255.0, scale) * 255.0 + 0.5), 0, 255)
-    return jpeg_compress(small.astype(np.uint8), quality).astype(np.float32) / 255.0
 
 
 def enlarged(small: Plane, clean: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -63,7 +58,7 @@ def main() -> None:
             scores = []
             for plane in planes:
                 clean = crop_to_multiple(plane, scale)
-                small = small_jpeg(clean, scale, quality)
+                small = shrunk(clean, scale, quality).astype(np.float32) / 255.0
                 bicubic = enlarged(small, clean)
                 whole = enlarged(jpeg.restore_plane(small), clean)
                 made = bicubic, sr.restore_plane(bicubic), sr.restore_plane(whole)

@@ -93,20 +93,25 @@ def _compressed(picture: Picture) -> tuple[int, str]:
 
     100 and nothing for a picture that was no JPEG as far as can be told.
     """
+    own = _of_the_file(picture)
+    if own is None or own > _VISIBLE_BLOCKS:
+        earlier = earlier_quality(picture.pixels)
+        if earlier is not None and (own is None or earlier < own):
+            return earlier, f"was a JPEG of quality about {earlier}"
+    return (100, "") if own is None else (own, f"JPEG of quality about {own}")
+
+
+def _of_the_file(picture: Picture) -> int | None:
+    """Return the quality that a JPEG's own tables stand for; None for another file."""
     tables = picture.source.jpeg_tables
-    own = jpeg_quality(tables[0]) if tables else 101
-    earlier = None if own <= _VISIBLE_BLOCKS else earlier_quality(picture.pixels)
-    if earlier is not None and earlier < own:
-        return earlier, f"was a JPEG of quality about {earlier}"
-    return (own, f"JPEG of quality about {own}") if tables else (100, "")
+    return jpeg_quality(tables[0]) if tables else None
 
 
 def asked_for(picture: Picture, task: str, trained: Trained) -> Diagnosis:
     """Return the task that was asked for, with a warning where a JPEG's tables speak against it."""
-    tables = picture.source.jpeg_tables
-    if task != "jpeg" or not tables:
+    quality = _of_the_file(picture)
+    if task != "jpeg" or quality is None:
         return Diagnosis(task, "asked for")
-    quality = jpeg_quality(tables[0])
     return Diagnosis(task, "asked for", _outside(f"quality {quality}", quality, trained["jpeg"]))
 
 

@@ -177,12 +177,15 @@ def _restore_members(
 ) -> Iterator[Sequence[Restored | Outcome]]:
     start = time.perf_counter()
     try:
-        results = restorer.restore_parts(_parts(members, settings, restorer, restorers))
+        taken = _taken_apart(members, settings, restorer, restorers)
+        results = restorer.restore_parts([parts for parts, _ in taken])
         # each has its share of the time by pixels
         pace = (time.perf_counter() - start) / sum(_pixels(read.picture) for read in members)
         batch = [
-            _restored(read, done, done.notes, settings, restorers, pace * _pixels(read.picture))
-            for read, done in zip(members, results, strict=True)
+            _restored(
+                read, done, before + done.notes, settings, restorers, pace * _pixels(read.picture)
+            )
+            for read, (_, before), done in zip(members, taken, results, strict=True)
         ]
     except (ImageError, DeviceError, MemoryError) as error:
         failure = sentence(error, members[0].job)
@@ -197,19 +200,23 @@ def _restore_members(
         yield from _restore_members([read], settings, restorer, restorers)
 
 
-def _parts(
+def _taken_apart(
     members: Sequence[Read],
     settings: Settings,
     restorer: Restorer,
     restorers: Mapping[str, Restorer],
-) -> list[Split]:
-    """Return the pictures taken apart, those that are to be deblocked once that is done."""
+) -> list[tuple[Split, tuple[str, ...]]]:
+    """Return the pictures taken apart, with what is to be told of deblocking them first."""
     blocks = [read.picture for read in members if read.diagnosis.deblock]
     deblocked = iter(restorers["jpeg"].restore(blocks, chroma=True) if blocks else ())
-    return [
-        read.parts or restorer.take_apart(next(deblocked).picture, scale=settings.scale)
-        for read in members
-    ]
+    taken: list[tuple[Split, tuple[str, ...]]] = []
+    for read in members:
+        if read.parts is not None:
+            taken.append((read.parts, ()))
+        else:
+            done = next(deblocked)
+            taken.append((restorer.take_apart(done.picture, scale=settings.scale), done.notes))
+    return taken
 
 
 def _pixels(picture: Picture) -> int:

@@ -22,10 +22,6 @@ from memnet_cli.tasks import Task
 
 Plane = NDArray[np.uint8]
 
-#: Distinguishes what copies that are saved twice are drawn from; the sampler and the noise have
-#: 1 to 3.
-_RESAVED = 4
-
 
 @dataclass(frozen=True)
 class Pictures:
@@ -112,20 +108,19 @@ def load_pictures(
     planes: Sequence[Plane],
     qualities: Sequence[int],
     device: torch.device,
-    resaved_by: int | None = None,
+    resaving: np.random.Generator | None = None,
 ) -> Pictures:
     """Put the planes on the device, with a JPEG copy of each at every one of ``qualities``.
 
-    With ``resaved_by``, a seed, further copies at each that were a JPEG of any of these qualities
-    before, with its blocks anywhere.
+    With ``resaving``, further copies at each that were a JPEG of any of these qualities before,
+    with its blocks anywhere, as it draws them.
     """
     rows = [np.concatenate([plane.ravel() for plane in planes])] if planes else []
     for quality in qualities:
         rows.append(np.concatenate([jpeg_compress(plane, quality).ravel() for plane in planes]))
-    if resaved_by is not None:
-        rng = np.random.default_rng([resaved_by, _RESAVED])
+    if resaving is not None:
         for quality in qualities:
-            copies = [_resaved(plane, qualities, quality, rng) for plane in planes]
+            copies = [_resaved(plane, qualities, quality, resaving) for plane in planes]
             rows.append(np.concatenate([copy.ravel() for copy in copies]))
     sizes = np.array([plane.shape for plane in planes], np.int64).reshape(-1, 2)
     starts = np.cumsum([0, *(plane.size for plane in planes)])[:-1]

@@ -29,6 +29,9 @@ from memnet_cli.training.validation import check_measurable
 
 #: How many drawings a run makes.
 _DRAWINGS = 160
+#: Distinguishes what pictures that are saved twice are drawn from; the sampler and the noise have
+#: 1 to 3.
+_RESAVED = 4
 
 
 @dataclass(frozen=True)
@@ -149,8 +152,10 @@ def prepare_session(
     planes += drawn
     sampler = _sampler(config, planes, len(drawn))
     qualities = levels if task.name == "jpeg" else ()
-    resaved_by = config.seed if sampler.altered and qualities else None
-    pictures = load_pictures(planes, qualities, runtime.device, resaved_by)
+    # others than before the run, as with patches, noise and drawings
+    drawing = np.random.default_rng([config.seed, _RESAVED, first])
+    resaving = drawing if sampler.altered and qualities else None
+    pictures = load_pictures(planes, qualities, runtime.device, resaving)
     return Session(
         config=config,
         data=data,
@@ -169,8 +174,9 @@ def prepare_session(
 
 def _altered(config: TrainingConfig) -> float:
     """Return the share of patches with the variant of the task's damage."""
-    recipe = config.recipe
-    return {"sr": recipe.quantised, "jpeg": recipe.resaved}.get(config.task, 0.0) * recipe.wide
+    if not config.recipe.wide:
+        return 0.0
+    return {"sr": config.recipe.quantised, "jpeg": config.recipe.resaved}.get(config.task, 0.0)
 
 
 def _sampler(config: TrainingConfig, planes: Sequence[Plane], drawings_among: int) -> Sampler:

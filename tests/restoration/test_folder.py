@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from memnet_cli.restoration.folder import (
     restore_folder,
 )
 from memnet_cli.restoration.jobs import Job, Naming, plan_jobs
-from memnet_cli.restoration.restorer import Restorer
+from memnet_cli.restoration.restorer import Restoration, Restorer
 
 PATIENCE = 20.0
 
@@ -146,6 +147,26 @@ def test_same_bytes_as_one_by_one(
     deblocked = {outcome.job.relative.name for outcome in outcomes if outcome.deblocked}
     blocky = {f"{index}-blocky.jpg" for index in range(4)}
     assert deblocked == (blocky if tasks == ("sr", "jpeg") else set())
+
+
+def test_what_deblocking_has_to_tell_is_told(
+    mixed: Path, restorers: Restorers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restore = Restorer.restore
+
+    def telling(self: Restorer, pictures: Sequence[Picture], **options: Any) -> list[Restoration]:
+        done = restore(self, pictures, **options)
+        return [Restoration(one.picture, ("made once more",)) for one in done]
+
+    monkeypatch.setattr(Restorer, "restore", telling)
+    needed = {task: restorers[task] for task in ("sr", "jpeg")}
+    outcomes = restore_folder(plan(mixed), Settings("sr", scale=2.0), needed)
+    notes = {outcome.job.relative.name: outcome.notes for outcome in outcomes}
+    assert notes["0-blocky.jpg"] == (
+        "deblocked first: JPEG of quality about 10",
+        "made once more",
+    )
+    assert notes["fine.png"] == ()
 
 
 @pytest.mark.usefixtures("small_groups")

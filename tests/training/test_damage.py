@@ -100,7 +100,7 @@ def test_jpeg_patches_are_cut_from_compressed_pictures(planes: list[Plane]) -> N
 
 
 def test_jpeg_patches_of_pictures_that_were_saved_before(planes: list[Plane]) -> None:
-    pictures = load_pictures(planes, (10, 40), _CPU, resaved_by=7)
+    pictures = load_pictures(planes, (10, 40), _CPU, np.random.default_rng(7))
     damage = Damage(get_task("jpeg"), pictures, _PATCH, 0)
     patches = _patches([5, 11, 5], [3, 13, 3], 40)
     patches.altered[:2] = True
@@ -117,9 +117,6 @@ def test_jpeg_patches_of_pictures_that_were_saved_before(planes: list[Plane]) ->
         )
     once = jpeg_compress(planes[0], 40)[5 : 5 + _PATCH, 3 : 3 + _PATCH]
     assert np.array_equal(np.rint(degraded[2, 0].numpy() * 255.0), once)
-    again = load_pictures(planes, (10, 40), _CPU, resaved_by=7)
-    assert torch.equal(again.pixels, pictures.pixels)
-    assert not torch.equal(load_pictures(planes, (10, 40), _CPU, 8).pixels, pictures.pixels)
 
 
 def test_both_patches_are_turned_alike_in_eight_different_ways(planes: list[Plane]) -> None:

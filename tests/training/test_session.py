@@ -47,6 +47,23 @@ def test_a_run_that_goes_on_has_other_drawings(tiny: TrainingConfig, learned: Pa
     assert not torch.equal(first.damage.pictures.pixels, second.damage.pictures.pixels)
 
 
+def test_a_run_that_goes_on_has_other_pictures_that_were_saved_twice(
+    tiny: TrainingConfig, tmp_path: Path
+) -> None:
+    path = tmp_path / "learned.safetensors"
+    config = MemNetConfig(memory_blocks=2, recursions=1, width=4)
+    info = WeightsInfo("memnet", config_to_mapping(config), "jpeg", (10, 80), steps=100)
+    save_weights(path, build_model(config), info)
+    recipe = with_recipe(tiny, "qualities=10,80", "resaved=0.5", "stride=0")
+    fresh = replace(recipe, task="jpeg")
+    first, again, second = (
+        session_of(one).damage.pictures.pixels for one in (fresh, fresh, replace(fresh, init=path))
+    )
+    assert torch.equal(first, again)
+    assert torch.equal(first[:3], second[:3])
+    assert not torch.equal(first[3:], second[3:])
+
+
 def test_a_level_named_twice_is_drawn_twice_as_often(tiny: TrainingConfig) -> None:
     session = session_of(with_recipe(tiny, "levels=2,4,4", "batch=6", "stride=0"))
     drawn = [session.sampler.draw(step).level for step in range(5)]
