@@ -14,9 +14,9 @@ from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 #: Up to this quality blocks are visible; up to that they are worth removing, behind noise; above it
 #: a JPEG counts as clean of them.
 _VISIBLE_BLOCKS, _SLIGHT_BLOCKS = 60, 80
-#: Up to this quality a JPEG is enlarged better without its blocks (benchmarks/small_jpeg.py); at
-#: 95 luma gains still, and chroma loses as much.
-_DEBLOCKED_FIRST = 90
+#: Up to these qualities a JPEG is enlarged better without its blocks: luma (at 95 there is little
+#: left to gain, benchmarks/small_jpeg.py), chroma (benchmarks/colour_jpeg.py).
+_DEBLOCKED_FIRST, _CHROMA_FIRST = 90, 60
 #: Noise below this is not seen and is within what the estimate makes of fine texture.
 _VISIBLE_NOISE = 6.0
 #: Which of the absolute values of the finest detail tells the noise, what counts as none,
@@ -36,12 +36,14 @@ class Diagnosis:
         reason: one clause for the user.
         warning: what to beware of, or None.
         deblock: whether the blocks of a JPEG are to be removed before.
+        chroma: whether those of its chroma are, too.
     """
 
     task: str | None
     reason: str
     warning: str | None = None
     deblock: bool = False
+    chroma: bool = False
 
 
 def noise_sigma(picture: Picture) -> float:
@@ -120,7 +122,7 @@ def before_enlarging(picture: Picture) -> Diagnosis:
     quality, known = _compressed(picture)
     if quality > _DEBLOCKED_FIRST:
         return Diagnosis("sr", "asked for")
-    return Diagnosis("sr", known, deblock=True)
+    return Diagnosis("sr", known, deblock=True, chroma=quality <= _CHROMA_FIRST)
 
 
 def _outside(what: str, value: float, trained: tuple[float, float]) -> str | None:

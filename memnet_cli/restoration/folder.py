@@ -30,7 +30,7 @@ from memnet_cli.restoration.picture_files import (
 )
 from memnet_cli.restoration.pipeline import Bound, read_ahead, write_behind
 from memnet_cli.restoration.planes import Split
-from memnet_cli.restoration.restorer import RestoredParts, Restorer, scaled_shape
+from memnet_cli.restoration.restorer import Restoration, RestoredParts, Restorer, scaled_shape
 
 __all__ = ["FileThreads", "Outcome", "Settings", "file_threads", "restore_folder"]
 
@@ -207,8 +207,7 @@ def _taken_apart(
     restorers: Mapping[str, Restorer],
 ) -> list[tuple[Split, tuple[str, ...]]]:
     """Return the pictures taken apart, with what is to be told of deblocking them first."""
-    blocks = [read.picture for read in members if read.diagnosis.deblock]
-    deblocked = iter(restorers["jpeg"].restore(blocks, chroma=True) if blocks else ())
+    deblocked = _deblocked([read for read in members if read.parts is None], restorers)
     taken: list[tuple[Split, tuple[str, ...]]] = []
     for read in members:
         if read.parts is not None:
@@ -217,6 +216,15 @@ def _taken_apart(
             done = next(deblocked)
             taken.append((restorer.take_apart(done.picture, scale=settings.scale), done.notes))
     return taken
+
+
+def _deblocked(reads: Sequence[Read], restorers: Mapping[str, Restorer]) -> Iterator[Restoration]:
+    if reads:
+        jpeg = restorers["jpeg"]
+        parts = [jpeg.take_apart(read.picture, chroma=read.diagnosis.chroma) for read in reads]
+        for read, done in zip(reads, jpeg.restore_parts(parts), strict=True):
+            whole = done.together((read.picture.height, read.picture.width))
+            yield Restoration(whole, done.notes)
 
 
 def _pixels(picture: Picture) -> int:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +32,8 @@ from memnet_cli.restoration.folder import (
     restore_folder,
 )
 from memnet_cli.restoration.jobs import Job, Naming, plan_jobs
-from memnet_cli.restoration.restorer import Restoration, Restorer
+from memnet_cli.restoration.planes import Split
+from memnet_cli.restoration.restorer import RestoredParts, Restorer
 
 PATIENCE = 20.0
 
@@ -103,9 +103,10 @@ def one_by_one(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) 
     if task is None:
         return encode_image(picture, job.format)
     before = None
-    if settings.task == "sr" and "jpeg" in restorers and before_enlarging(picture).deblock:
+    diagnosis = before_enlarging(picture)
+    if settings.task == "sr" and "jpeg" in restorers and diagnosis.deblock:
         before = restorers["jpeg"]
-        picture = before.restore([picture], chroma=True)[0].picture
+        picture = before.restore([picture], chroma=diagnosis.chroma)[0].picture
     scale, chroma = settings.scale, settings.chroma
     result = restorers[task].restore([picture], scale=scale, chroma=chroma)[0].picture
     provenance = restorers[task].provenance(scale=scale, chroma=chroma, before=before)
@@ -152,13 +153,15 @@ def test_same_bytes_as_one_by_one(
 def test_what_deblocking_has_to_tell_is_told(
     mixed: Path, restorers: Restorers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    restore = Restorer.restore
+    restore = Restorer.restore_parts
 
-    def telling(self: Restorer, pictures: Sequence[Picture], **options: Any) -> list[Restoration]:
-        done = restore(self, pictures, **options)
-        return [Restoration(one.picture, ("made once more",)) for one in done]
+    def telling(self: Restorer, parts: Sequence[Split]) -> list[RestoredParts]:
+        done = restore(self, parts)
+        if self.task.name == "jpeg":
+            done = [replace(one, notes=("made once more",)) for one in done]
+        return done
 
-    monkeypatch.setattr(Restorer, "restore", telling)
+    monkeypatch.setattr(Restorer, "restore_parts", telling)
     needed = {task: restorers[task] for task in ("sr", "jpeg")}
     outcomes = restore_folder(plan(mixed), Settings("sr", scale=2.0), needed)
     notes = {outcome.job.relative.name: outcome.notes for outcome in outcomes}
