@@ -1,4 +1,4 @@
-"""Growing MemNet before and during a run, with what the optimizer and the running mean know."""
+"""Changing MemNet before and during a run, with what the optimizer and the running mean know."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.growing import deepened, grown, shortened, shrunk
 from memnet_cli.models.memnet import MemNet
+from memnet_cli.models.regridding import regridded
 
 
 def recursions_of(model: RestorationModel) -> int:
@@ -35,6 +36,17 @@ def with_memory_blocks(model: RestorationModel, memory_blocks: int) -> Restorati
         return model
     change = deepened if memory_blocks > model.settings.memory_blocks else shortened
     return change(model, memory_blocks)
+
+
+def with_squares(model: RestorationModel, unshuffle: int) -> RestorationModel:
+    """Return the network on squares of that side, on its device; any but MemNet as it is.
+
+    Raises:
+        UsageError: with BN before the first convolution, if the side is another.
+    """
+    if not isinstance(model, MemNet) or unshuffle == model.settings.unshuffle:
+        return model
+    return regridded(model, unshuffle)
 
 
 def carry_over(

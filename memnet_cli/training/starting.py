@@ -37,7 +37,7 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
             session.tell(Note("There is no checkpoint yet: starting from the beginning."))
             _refuse_other_first_weights(session)
         trainee = new_trainee(config, runtime, world)
-        _tell_what_was_cut_off(session, trainee)
+        _tell_what_changed(session, trainee)
         return trainee
     checkpoint, broken = found
     for path in broken:
@@ -93,7 +93,7 @@ def _refuse_different_steps(world: World, step: int) -> None:
         )
 
 
-def _tell_what_was_cut_off(session: Session, trainee: Trainee) -> None:
+def _tell_what_changed(session: Session, trainee: Trainee) -> None:
     """Say what more the first weights had, as the network no longer does the same."""
     init, model = session.config.init, trainee.model
     if init is None or not isinstance(model, MemNet):
@@ -106,3 +106,7 @@ def _tell_what_was_cut_off(session: Session, trainee: Trainee) -> None:
     ):
         if has < had:
             session.tell(Note(f"Cut down to {has} of the {had} {what} of {init.name}."))
+    had, has = before.unshuffle, model.settings.unshuffle
+    if has != had:
+        squares = f"Works on squares of {has}x{has} pixels, {init.name} on {had}x{had}"
+        session.tell(Note(f"{squares}: it is a start, not the same."))

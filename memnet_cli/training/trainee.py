@@ -26,6 +26,7 @@ from memnet_cli.training.growth import (
     recursions_of,
     with_memory_blocks,
     with_recursions,
+    with_squares,
 )
 from memnet_cli.training.optimizers import build_optimizers
 from memnet_cli.training.recomputing import recompute_blocks
@@ -36,7 +37,11 @@ from memnet_cli.training.synchronised import SynchronisedBatchNorm
 Predict = Callable[[Tensor], tuple[Tensor, ...]]
 
 #: What of MemNet's config may be other than in the first weights, and what brings it about.
-_GROWING = {"recursions": with_recursions, "memory_blocks": with_memory_blocks}
+_GROWING = {
+    "recursions": with_recursions,
+    "memory_blocks": with_memory_blocks,
+    "unshuffle": with_squares,
+}
 
 
 class Supervised(nn.Module):

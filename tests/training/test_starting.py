@@ -41,3 +41,17 @@ def test_a_run_says_what_it_cuts_off_its_first_weights(
     assert (kept["memory_blocks"], kept["recursions"]) == (blocks, recursions)
     cut = [event.text for event in said if isinstance(event, Note) and "Cut" in event.text]
     assert cut == told
+
+
+def test_a_run_says_that_its_squares_are_others(tiny: TrainingConfig, tmp_path: Path) -> None:
+    path = tmp_path / "pixels.safetensors"
+    config = MemNetConfig(memory_blocks=2, recursions=1, width=4)
+    info = WeightsInfo("memnet", config_to_mapping(config), "denoise", (30,))
+    save_weights(path, build_model(config), info)
+    said: list[Event] = []
+    result = run(replace(with_recipe(tiny, "model.unshuffle=2"), init=path), said.append)
+    assert read_info(result.weights).config["unshuffle"] == 2
+    told = [event.text for event in said if isinstance(event, Note) and "squares" in event.text]
+    assert told == [
+        "Works on squares of 2x2 pixels, pixels.safetensors on 1x1: it is a start, not the same."
+    ]

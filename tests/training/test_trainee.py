@@ -101,6 +101,12 @@ def test_a_run_starts_from_weights_of_any_task(tiny: TrainingConfig, tmp_path: P
     deep = first_model(replace(tiny, init=path, recipe=longer))
     assert deep.config == MemNetConfig(memory_blocks=4, recursions=2, width=4)
     assert torch.allclose(deep.eval()(_PLANES), model.eval()(_PLANES), atol=1e-5)
+    squares = load_recipe("fast", "memnet", ["model.unshuffle=2", "model.memory_blocks=3"])
+    coarse = first_model(replace(tiny, init=path, recipe=squares)).eval()
+    assert coarse.config == MemNetConfig(memory_blocks=3, recursions=1, width=4, unshuffle=2)
+    larger = _PLANES.repeat_interleave(2, 2).repeat_interleave(2, 3)  # the same in squares of 2
+    expected = model.eval()(_PLANES).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert torch.allclose(coarse(larger), expected, atol=1e-5)
 
 
 def test_first_weights_of_another_network_are_refused(tiny: TrainingConfig, tmp_path: Path) -> None:
