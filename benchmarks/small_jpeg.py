@@ -22,7 +22,7 @@ from memnet_cli.imaging.resize import imresize
 from memnet_cli.restoration.host_memory import reuse_freed_memory
 from memnet_cli.restoration.restorer import Restorer
 from memnet_cli.stores.datasets import find_images
-from memnet_cli.stores.weights import DEBLOCKING_WEIGHTS
+from memnet_cli.stores.zoo import DEBLOCKING_WEIGHTS
 from memnet_cli.tasks import TASKS
 
 Plane = NDArray[np.floating]

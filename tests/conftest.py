@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ import torch
 from hypothesis import settings
 from numpy.typing import NDArray
 
-from memnet_cli.checkpoints import WeightsInfo, save_weights
+from memnet_cli.checkpoints import WeightsInfo, load_weights, save_weights
 from memnet_cli.models import build_model, config_to_mapping
 from memnet_cli.models.configs import MemNetConfig
+from memnet_cli.stores import zoo
+from memnet_cli.stores.manifest import write_manifest
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 _TINY = MemNetConfig(memory_blocks=2, recursions=1, width=4)
@@ -70,3 +74,21 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         files[task] = folder / f"tiny-{task}.safetensors"
         save_weights(files[task], model, info)
     return files
+
+
+@pytest.fixture
+def by_scale(
+    tmp_path: Path, tiny_weights: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Let the zoo be tiny weights: "every-sr" for all scale factors, and "x4-sr" for 4 alone."""
+    folder = tmp_path / "by-scale"
+    folder.mkdir()
+    model, info = load_weights(tiny_weights["sr"])
+    save_weights(folder / "every-sr.safetensors", model, info)
+    with torch.no_grad():
+        model.get_parameter("reconstruction.conv.bias").add_(0.05)  # makes another picture
+    save_weights(folder / "x4-sr.safetensors", model, dataclasses.replace(info, levels=(4,)))
+    write_manifest(folder)
+    monkeypatch.setattr(zoo, "weights_dir", lambda: folder)
+    monkeypatch.setattr(zoo, "cache_dir", lambda: tmp_path / "no-cache")
+    return folder

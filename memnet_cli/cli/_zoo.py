@@ -11,7 +11,7 @@ from rich.table import Table
 from memnet_cli.cli._console import out, print_json
 
 if TYPE_CHECKING:
-    from memnet_cli.stores.weights import WeightsEntry
+    from memnet_cli.stores.zoo import WeightsEntry
 
 
 def weights_document(entries: Sequence[WeightsEntry]) -> dict[str, object]:
@@ -61,11 +61,13 @@ def _weights_table(entries: Sequence[WeightsEntry]) -> Table:
 
 
 def _default(entry: WeightsEntry) -> str:
-    """Say what the weights are taken for: without a model, with one, or only by their name."""
-    from memnet_cli.stores.weights import DEFAULT_MODEL
+    """Say when they are taken: without a model, at one scale, with a model, by their name only."""
+    from memnet_cli.stores.zoo import DEFAULT_MODEL
 
     if not entry.default:
         return "no"
+    if entry.task == "sr" and len(entry.levels) == 1:
+        return f"x{entry.levels[0]}"
     return "yes" if entry.model == DEFAULT_MODEL else f"-m {entry.model}"
 
 

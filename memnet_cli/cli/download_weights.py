@@ -17,7 +17,7 @@ from memnet_cli.errors import MemnetError, UsageError
 
 if TYPE_CHECKING:
     from memnet_cli.stores.downloads import Progress as Told
-    from memnet_cli.stores.weights import WeightsEntry
+    from memnet_cli.stores.zoo import WeightsEntry
 
 _RELEASE, _AUTHORS = "release", "authors"
 
@@ -128,7 +128,8 @@ def _run(jobs: Sequence[Job], *, quiet: bool) -> tuple[dict[str, Path], list[Mem
 
 def _release_jobs(names: Sequence[str] | None, placing: Placing) -> list[Job]:
     """Return the jobs for names of the zoo; None means all."""
-    from memnet_cli.stores.weights import adopt, fetch, get_weights, weights_entries
+    from memnet_cli.stores.weights import adopt, fetch
+    from memnet_cli.stores.zoo import get_weights, weights_entries
 
     def job(entry: WeightsEntry) -> Job:
         def place(told: Told) -> Path:
@@ -189,7 +190,7 @@ def _list(names: Sequence[str], source: str, json: bool) -> None:
     if source == _AUTHORS:
         _show_authors(names, json)
     else:
-        from memnet_cli.stores.weights import get_weights, weights_entries
+        from memnet_cli.stores.zoo import get_weights, weights_entries
 
         show_weights([get_weights(name) for name in names] or weights_entries(), json=json)
 

@@ -15,7 +15,7 @@ def models(
 ) -> None:
     """List the networks, and the weights with task, training data, scores and size."""
     from memnet_cli.models import MODELS
-    from memnet_cli.stores.weights import weights_entries
+    from memnet_cli.stores.zoo import weights_entries
 
     entries = weights_entries()
     if json:

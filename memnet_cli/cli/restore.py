@@ -154,7 +154,7 @@ def restore(
 
     naming = Naming(format, suffix, task, scale)
     jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming, compare=compare)
-    files = {name: find_weights(weights, model=model, task=name) for name in tasks}
+    files = {name: find_weights(weights, model=model, task=name, level=scale) for name in tasks}
     for name, file in files.items():
         check_purpose(file, name, exit_block, nlrn_stride)
 
@@ -196,7 +196,8 @@ def _load(files: Mapping[str, Path], options: RuntimeOptions) -> dict[str, Resto
 
 def _deblocker(options: RuntimeOptions) -> dict[str, Restorer]:
     """Return what restores JPEGs before they are enlarged, whatever enlarges them."""
-    from memnet_cli.stores.weights import DEBLOCKING_WEIGHTS, DEFAULT_MODEL, find_weights
+    from memnet_cli.stores.weights import find_weights
+    from memnet_cli.stores.zoo import DEBLOCKING_WEIGHTS, DEFAULT_MODEL
 
     file = find_weights(DEBLOCKING_WEIGHTS, model=DEFAULT_MODEL, task="jpeg")
     return _load({"jpeg": file}, replace(options, exit_block=None, nlrn_stride=None))

@@ -68,12 +68,16 @@ def to_csv(results: Results, sections: Sequence[Section]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_CSV_COLUMNS)
-    cards = {(card.name, card.task): card for card in results.methods}
     for section in sections:
         for row in section.rows:
-            card = cards.get((row.method, section.task)) if row.measured else None
+            card = _card(results, section.task, row) if row.measured else None
             writer.writerow(_csv_row(section, row, card))
     return text.getvalue()
+
+
+def _card(results: Results, task: str, row: TableRow) -> MethodCard | None:
+    of_row = (card for card in results.methods if card.is_of(row.method, task, row.level))
+    return next(of_row, None)
 
 
 def _csv_row(section: Section, row: TableRow, card: MethodCard | None) -> list[object]:
@@ -163,18 +167,23 @@ def best_measured(section: Section) -> tuple[TableRow, ...]:
     return tuple(max(rows, key=lambda row: row.psnr) for rows in levels if rows)
 
 
+def card_label(card: MethodCard) -> str:
+    """Return the method's name, with the levels if other weights stand for others: "memnet ×2"."""
+    return " ".join((card.name, *(level_label(card.task, level) for level in card.levels)))
+
+
 def cost_table(results: Results) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return head and rows of what every method costs, over all datasets of its task."""
     head = ("Method", "Task", "Parameters", "MAC/pixel", "MP/s", "Memory", "Device")
     rows: list[tuple[str, ...]] = []
     for card in results.methods:
-        own = [r for r in results.rows if (r.method, r.scores.task) == (card.name, card.task)]
+        own = [row for row in results.rows if results.card(row) is card]
         pixels = sum(image.pixels for row in own for image in row.scores.images)
         seconds = sum(image.seconds for row in own for image in row.scores.images)
         speed = pixels / 1e6 / seconds if seconds and card.name not in UNTOUCHED else None
         rows.append(
             (
-                card.name,
+                card_label(card),
                 card.task,
                 count_text(card.parameters),
                 count_text(card.multiply_adds_per_pixel),

@@ -8,7 +8,7 @@ flips and rotations, as the papers' "+" and "multi-view" rows do.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,8 @@ from memnet_cli.evaluation.results import MethodCard
 from memnet_cli.files import is_file
 from memnet_cli.models import available_models
 from memnet_cli.models.configs import MemNetConfig, ModelConfig, NLRNConfig, REDNetConfig
-from memnet_cli.stores.weights import find_weights, weights_names
+from memnet_cli.stores.weights import find_weights
+from memnet_cli.stores.zoo import weights_names
 from memnet_cli.tasks import Task
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class PlannedMethod:
         baseline: or None for weights.
         weights: the weights file, or None for a baseline.
         info: what the weights file says about itself, or None.
+        levels: that it is for; empty for all.
     """
 
     name: MethodName
@@ -81,6 +83,11 @@ class PlannedMethod:
     baseline: Baseline | None = None
     weights: Path | None = None
     info: WeightsInfo | None = None
+    levels: tuple[int, ...] = ()
+
+    def is_for(self, level: int) -> bool:
+        """Say whether it is measured at ``level``."""
+        return not self.levels or level in self.levels
 
 
 @dataclass(frozen=True)
@@ -139,8 +146,29 @@ def with_self_ensemble(names: tuple[MethodName, ...]) -> tuple[MethodName, ...]:
     return tuple(both.values())
 
 
-def plan_method(name: MethodName, task: Task) -> PlannedMethod:
+def plan_levels(name: MethodName, task: Task, levels: Sequence[int]) -> tuple[PlannedMethod, ...]:
+    """Find what ``name`` means at each of ``levels``: one method unless weights differ by level.
+
+    Raises:
+        UsageError, WeightsError: as :func:`plan_method` does.
+    """
+    planned: dict[Path | None, PlannedMethod] = {}
+    for level in levels:
+        method = plan_method(name, task, level)
+        known = planned.get(method.weights, method)
+        planned[method.weights] = replace(known, levels=(*known.levels, level))
+    if len(planned) > 1:
+        return tuple(planned.values())
+    return tuple(replace(method, levels=()) for method in planned.values())
+
+
+def plan_method(name: MethodName, task: Task, level: int | None = None) -> PlannedMethod:
     """Find what ``name`` means for ``task``, without torch.
+
+    Args:
+        name: as parsed.
+        task: that it is to do.
+        level: that default weights are chosen for; None takes those for most levels.
 
     Raises:
         UsageError: for a baseline that is not for the task or not installed, or an exit block
@@ -155,7 +183,7 @@ def plan_method(name: MethodName, task: Task) -> PlannedMethod:
             )
         baseline.check_installed()
         return PlannedMethod(name, task, baseline)
-    weights = find_weights(None, model=name.base, task=task.name)
+    weights = find_weights(None, model=name.base, task=task.name, level=level)
     info = check_purpose(weights, task.name, name.exit_block, name.nlrn_stride)
     return PlannedMethod(name, task, weights=weights, info=info)
 
@@ -209,7 +237,7 @@ def load_method(method: PlannedMethod, options: RuntimeOptions) -> LoadedMethod:
     """
     loaded = _load_baseline(method) if method.baseline else _load_weights(method, options)
     warm_up = np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE), dtype=np.float32)
-    loaded.at(method.task.levels[0])(warm_up)
+    loaded.at((*method.levels, *method.task.levels)[0])(warm_up)
     return loaded
 
 
@@ -246,6 +274,7 @@ def _load_weights(method: PlannedMethod, options: RuntimeOptions) -> LoadedMetho
         task=method.task.name,
         kind="weights",
         published_as=published_name(method),
+        levels=method.levels,
         model=restorer.info.model,
         weights=weights.name,
         weights_hash=restorer.weights_hash,

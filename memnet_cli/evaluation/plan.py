@@ -14,7 +14,7 @@ from memnet_cli.evaluation.methods import (
     MethodName,
     PlannedMethod,
     parse_method,
-    plan_method,
+    plan_levels,
     with_self_ensemble,
 )
 from memnet_cli.evaluation.protocols import check_size, shrink_factor
@@ -70,6 +70,10 @@ class PlannedSet:
     methods: tuple[PlannedMethod, ...]
     seen: Mapping[str, frozenset[str]]
 
+    def methods_at(self, level: int) -> tuple[PlannedMethod, ...]:
+        """Return the methods that are measured at one of the levels."""
+        return tuple(method for method in self.methods if method.is_for(level))
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -86,7 +90,9 @@ class Plan:
     @property
     def pictures(self) -> int:
         """How many pictures will be restored."""
-        return sum(len(s.images) * len(s.levels) * len(s.methods) for s in self.sets)
+        return sum(
+            len(s.images) * len(s.methods_at(level)) for s in self.sets for level in s.levels
+        )
 
 
 def make_plan(
@@ -108,7 +114,7 @@ def make_plan(
     pairs = [(dataset, task) for dataset in datasets for task in _tasks_of(dataset, config.tasks)]
     levels = {task.name: _levels_of(task, config.levels) for _, task in pairs}
     tasks = tuple(dict.fromkeys(task.name for _, task in pairs))
-    methods, notes = _plan_methods(config, tasks)
+    methods, notes = _plan_methods(config, {name: levels[name] for name in tasks})
     images = {
         dataset: find_images(
             dataset,
@@ -150,17 +156,18 @@ def _default_models(task: str) -> tuple[str, ...]:
 
 
 def _plan_methods(
-    config: BenchmarkConfig, tasks: Sequence[str]
+    config: BenchmarkConfig, tasks: Mapping[str, Sequence[int]]
 ) -> tuple[dict[str, tuple[PlannedMethod, ...]], tuple[str, ...]]:
-    """Plan every method for every task; one that fits no task at all is an error."""
+    """Plan every method for every task's levels; one that fits no task at all is an error."""
     planned: dict[str, tuple[PlannedMethod, ...]] = {}
     failures: dict[str, list[MemnetError]] = {}
     fitting: set[str] = set()
-    for task in tasks:
+    for task, levels in tasks.items():
         names = _names(config.models or _default_models(task), config.tta)
         for name in names:
             try:
-                planned[task] = (*planned.get(task, ()), plan_method(name, get_task(task)))
+                found = plan_levels(name, get_task(task), levels)
+                planned[task] = (*planned.get(task, ()), *found)
                 fitting.add(name.text)
             except MemnetError as error:
                 failures.setdefault(name.text, []).append(error)
@@ -192,11 +199,11 @@ def _plan_set(
 ) -> PlannedSet:
     task = methods[0].task
     _check_sizes(dataset, images, task, levels)
-    seen = {
-        method.name.text: seen_images(method.info, images)
-        for method in methods
-        if method.info is not None
-    }
+    seen: dict[str, frozenset[str]] = {}
+    for method in methods:
+        if method.info is not None:
+            known = seen.get(method.name.text, frozenset())
+            seen[method.name.text] = known | seen_images(method.info, images)
     if not config.allow_seen:
         _refuse_seen(dataset, images, seen)
     return PlannedSet(dataset, task, levels, images, methods, seen)

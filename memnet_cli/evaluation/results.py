@@ -26,6 +26,7 @@ class MethodCard:
         task: what it restores here.
         kind: "baseline" (nothing trained) or "weights".
         published_as: how the papers call this method, or None.
+        levels: that it was measured at under this name, others with other weights; empty for all.
         model: a key of ``models.MODELS``, or None.
         weights: name of the weights file, or None.
         weights_hash: first 12 hex digits of its sha256, or None.
@@ -43,6 +44,7 @@ class MethodCard:
     task: str
     kind: str
     published_as: str | None = None
+    levels: tuple[int, ...] = ()
     model: str | None = None
     weights: str | None = None
     weights_hash: str | None = None
@@ -54,6 +56,11 @@ class MethodCard:
     precision: str = "fp32"
     tta: bool = False
     exit_block: int | None = None
+
+    def is_of(self, method: str, task: str, level: int) -> bool:
+        """Say whether it is the card of a row of this method, task and level."""
+        named = (self.name, self.task) == (method, task)
+        return named and (not self.levels or level in self.levels)
 
 
 @dataclass(frozen=True)
@@ -95,10 +102,16 @@ class Results:
     complete: bool = True
 
     def card(self, row: Row) -> MethodCard:
-        """Return the card of the row's method."""
-        return next(
-            card for card in self.methods if (card.name, card.task) == (row.method, row.scores.task)
-        )
+        """Return the card of the row's method.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        scores = row.scores
+        for card in self.methods:
+            if card.is_of(row.method, scores.task, scores.level):
+                return card
+        raise ValueError(f"no method {row.method} for {scores.task} at {scores.level}")
 
 
 def finite(value: float) -> float | None:
@@ -168,7 +181,8 @@ def _row(document: Mapping[str, Any]) -> Row:
 
 def _card(document: Mapping[str, Any]) -> MethodCard:
     sets = tuple(str(name) for name in document["training_sets"])
-    return MethodCard(**{**document, "training_sets": sets})
+    levels = tuple(int(level) for level in document.get("levels", ()))  # older ones have none
+    return MethodCard(**{**document, "training_sets": sets, "levels": levels})
 
 
 def from_document(document: Mapping[str, Any]) -> Results:
@@ -187,9 +201,8 @@ def from_document(document: Mapping[str, Any]) -> Results:
         environment=dict(document["environment"]),
         complete=bool(document["complete"]),
     )
-    known = {(card.name, card.task) for card in results.methods}
-    if any((row.method, row.scores.task) not in known for row in results.rows):
-        raise ValueError("methods")
+    for row in results.rows:
+        results.card(row)
     return results
 
 

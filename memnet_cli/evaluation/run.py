@@ -117,15 +117,15 @@ def run(plan: Plan, picture_done: Callable[[Picture], None] | None = None) -> Re
         ImageError: for a file that is no usable picture.
         WeightsError: for damaged weights.
     """
-    loaded: dict[tuple[str, str], LoadedMethod] = {}
+    loaded: dict[tuple[str, str, tuple[int, ...]], LoadedMethod] = {}
     rows: list[Row] = []
     complete = True
     try:
         for planned in plan.sets:
-            methods = [_loaded(method, plan, loaded) for method in planned.methods]
             for level in planned.levels:
-                for method in methods:
-                    rows.append(_run_row(planned, method, level, plan.config.seed, picture_done))
+                for method in planned.methods_at(level):
+                    ready = _loaded(method, plan, loaded)
+                    rows.append(_run_row(planned, ready, level, plan.config.seed, picture_done))
     except KeyboardInterrupt:
         complete = False
     return Results(
@@ -139,10 +139,10 @@ def run(plan: Plan, picture_done: Callable[[Picture], None] | None = None) -> Re
 
 
 def _loaded(
-    method: PlannedMethod, plan: Plan, loaded: dict[tuple[str, str], LoadedMethod]
+    method: PlannedMethod, plan: Plan, loaded: dict[tuple[str, str, tuple[int, ...]], LoadedMethod]
 ) -> LoadedMethod:
     """Load a method once per task, however many datasets it is measured on."""
-    key = method.name.text, method.task.name
+    key = method.name.text, method.task.name, method.levels
     if key not in loaded:
         loaded[key] = load_method(method, plan.config.runtime)
     return loaded[key]

@@ -88,7 +88,9 @@ def _plan_model(text: str, task: str | None) -> PlannedMethod:
     errors = []
     for choice in _TASKS if task is None else (task,):
         try:
-            return plan_method(name, get_task(choice))
+            chosen = get_task(choice)
+            # for sr pictures are enlarged by the smallest scale factor, as in `speed_subjects`
+            return plan_method(name, chosen, chosen.levels[0])
         except WeightsError as error:
             errors.append(error)
     raise errors[0]
@@ -125,7 +127,7 @@ def plan_curve(config: CurveConfig) -> Plan:
     name = parse_method(config.model)
     if name.tta or name.exit_block is not None:
         raise UsageError(f"--model {config.model}: --exit-curve takes a model without + and @.")
-    blocks = _supervised_blocks(plan_method(name, task))
+    blocks = _supervised_blocks(plan_method(name, task, level))
     exits = tuple(f"{name.base}@{block}" for block in range(1, blocks + 1))
     return make_plan(
         BenchmarkConfig(

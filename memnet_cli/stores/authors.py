@@ -26,7 +26,7 @@ from memnet_cli.stores.downloads import (
     file_sha256,
     join_address,
 )
-from memnet_cli.stores.weights import converted_file
+from memnet_cli.stores.zoo import converted_file
 from memnet_cli.tasks import get_task
 
 REPOSITORY = "https://github.com/tyshiwo/MemNet"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from memnet_cli.checkpoints import read_info
 from memnet_cli.errors import WeightsError
 from memnet_cli.files import write_atomically
 from memnet_cli.stores.downloads import file_sha256
-from memnet_cli.stores.weights import MANIFEST
+from memnet_cli.stores.zoo import MANIFEST
 
 
-def describe_file(path: Path) -> dict[str, object]:
+def describe_file(path: Path) -> dict[str, Any]:
     """Return the manifest's entry for a weights file; ``default`` if it is the only one."""
     info = read_info(path)
     return {
@@ -39,7 +40,7 @@ def write_manifest(folder: Path) -> Path:
     """Write ``weights.json`` of a folder; entries of files that are elsewhere are kept.
 
     Of several files of one model and task the first by name is the default, unless the manifest
-    says otherwise already.
+    says otherwise already; files for one level alone are for others than those for many.
 
     Raises:
         WeightsError: if there is no such folder, or a file in it is not weights.
@@ -51,10 +52,10 @@ def write_manifest(folder: Path) -> Path:
     files = sorted(folder.glob("*.safetensors"))
     entries = {name: entry for name, entry in old.items() if not entry["bundled"]}
     kept = [*entries.values(), *(old[file.stem] for file in files if file.stem in old)]
-    chosen = {(entry["model"], entry["task"]) for entry in kept if entry["default"]}
+    chosen = {_purpose(entry) for entry in kept if entry["default"]}
     for file in files:
         entry = describe_file(file)
-        key = (entry["model"], entry["task"])
+        key = _purpose(entry)
         before = old.get(file.stem)
         entry["default"] = before["default"] if before else key not in chosen
         chosen.add(key)
@@ -62,6 +63,12 @@ def write_manifest(folder: Path) -> Path:
     text = json.dumps({"weights": entries}, indent=1, sort_keys=True) + "\n"
     write_atomically(path, text.encode())
     return path
+
+
+def _purpose(entry: Mapping[str, Any]) -> tuple[str, str, int | None]:
+    """Return model, task, and the level if there is only one."""
+    levels = entry["levels"]
+    return entry["model"], entry["task"], levels[0] if len(levels) == 1 else None
 
 
 def _main(arguments: list[str]) -> None:

@@ -14,7 +14,8 @@ from memnet_cli.cli._console import print_error
 from memnet_cli.errors import WeightsError
 from memnet_cli.stores import downloads
 from memnet_cli.stores.downloads import file_sha256
-from memnet_cli.stores.weights import find_weights, get_weights
+from memnet_cli.stores.weights import find_weights
+from memnet_cli.stores.zoo import get_weights
 from tests.cli.conftest import Memnet
 from tests.stores import conftest as stores
 from tests.stores.conftest import Site

@@ -17,7 +17,7 @@ from PIL import Image
 from memnet_cli.imaging.images import read_provenance
 from memnet_cli.restoration.restorer import Restorer
 from memnet_cli.stores import weights
-from memnet_cli.stores.weights import DEBLOCKING_WEIGHTS
+from memnet_cli.stores.zoo import DEBLOCKING_WEIGHTS
 from tests.cli.conftest import Memnet
 
 
@@ -239,6 +239,23 @@ def test_cuda_that_is_not_there(memnet: Memnet, folder: Path, sr: list[str]) -> 
     assert "cuda:99 was asked for" in ran.err
 
 
+@pytest.mark.parametrize(("scale", "name"), [("2", "every-sr"), ("4", "x4-sr"), ("6", "x4-sr")])
+def test_default_weights_are_those_for_the_scale(
+    memnet: Memnet, folder: Path, by_scale: Path, scale: str, name: str
+) -> None:
+    options = ("--task", "sr", "--scale", scale, "--no-deblock", "--device", "cpu", "--json")
+    document = json.loads(memnet("restore", *options, "in", "out/").out)
+    assert document["weights"]["sr"]["name"] == name
+    (done,) = (entry for entry in document["files"] if entry["status"] == "restored")
+    with Image.open(done["output"]) as image:
+        written = np.asarray(image)
+    picture = np.asarray(Image.open(done["input"]))
+    expected = Restorer.load(task="sr", scale=float(scale), device="cpu")(
+        picture, scale=float(scale)
+    )
+    assert np.array_equal(written, expected)
+
+
 def test_auto_chooses_per_picture(
     memnet: Memnet,
     folder: Path,
@@ -246,7 +263,9 @@ def test_auto_chooses_per_picture(
     monkeypatch: pytest.MonkeyPatch,
     tiny_weights: dict[str, Path],
 ) -> None:
-    monkeypatch.setattr(weights, "find_weights", lambda _n, *, model, task: tiny_weights[task])
+    monkeypatch.setattr(
+        weights, "find_weights", lambda _n, *, model, task, level: tiny_weights[task]
+    )
     Path("mixed").mkdir()
     part = photograph[64:128, 64:128]
     noise = np.random.default_rng(0).normal(0, 40, part.shape)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -46,6 +47,20 @@ def test_method_that_fits_no_task_is_an_error(
     )
     with pytest.raises(WeightsError, match="trained for sr, not for jpeg"):
         make_plan(config)
+
+
+def test_default_weights_are_those_of_each_level(picture_folder: Path, by_scale: Path) -> None:
+    config = BenchmarkConfig((str(picture_folder),), tasks=("sr",), models=("bicubic", "memnet"))
+    plan = make_plan(config)
+    (planned,) = plan.sets
+    named = {
+        level: [method.weights and method.weights.stem for method in planned.methods_at(level)]
+        for level in planned.levels
+    }
+    assert named == {2: [None, "every-sr"], 3: [None, "every-sr"], 4: [None, "x4-sr"]}
+    assert plan.pictures == 3 * 3 * 2
+    (only,) = make_plan(dataclasses.replace(config, levels=(4,))).sets
+    assert [method.levels for method in only.methods] == [(), ()]  # nothing to tell apart
 
 
 def test_levels_tasks_and_limit(picture_folder: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from memnet_cli.config import RuntimeOptions
 from memnet_cli.errors import UsageError
+from memnet_cli.evaluation.formats import cost_table
 from memnet_cli.evaluation.plan import BenchmarkConfig, make_plan
 from memnet_cli.evaluation.results import (
     Results,
@@ -46,6 +48,33 @@ def test_two_runs_give_the_same_numbers(picture_folder: Path, make_weights: Make
     assert numbers(first) != numbers(other)
     assert first.environment["numpy"] == np.__version__
     assert first.complete
+
+
+def test_weights_by_level_are_measured_as_one_method(
+    picture_folder: Path, by_scale: Path, one_thread: None
+) -> None:
+    folder = (str(picture_folder),)
+    config = BenchmarkConfig(folder, tasks=("sr",), models=("memnet",), runtime=FLOAT32)
+    results = run(make_plan(config))
+    assert [(row.method, row.scores.level) for row in results.rows] == [
+        *(("memnet", 2), ("memnet", 3), ("memnet", 4))
+    ]
+    cards = {row.scores.level: results.card(row) for row in results.rows}
+    assert [cards[level].weights for level in (2, 3, 4)] == [
+        *("every-sr.safetensors", "every-sr.safetensors", "x4-sr.safetensors")
+    ]
+    for level, card in cards.items():
+        named = dataclasses.replace(config, models=(f"{by_scale}/{card.weights}",), levels=(level,))
+        (alone,) = run(make_plan(named)).rows
+        (row,) = (row for row in results.rows if row.scores.level == level)
+        assert [image.psnr for image in alone.scores.images] == [
+            image.psnr for image in row.scores.images
+        ]
+    again = from_document(json.loads(to_text(results)))
+    assert [again.card(row).weights for row in again.rows] == [
+        card.weights for card in cards.values()
+    ]
+    assert [row[0] for row in cost_table(results)[1]] == ["memnet ×2 ×3", "memnet ×4"]
 
 
 def test_every_picture_is_told_with_its_planes(picture_folder: Path) -> None:
@@ -108,5 +137,5 @@ def test_missing_results_file(tmp_path: Path) -> None:
 def test_row_without_a_card_is_refused(make_row: MakeRow) -> None:
     document = to_document(make_results(make_row()))
     document["methods"] = []
-    with pytest.raises(ValueError, match="methods"):
+    with pytest.raises(ValueError, match="no method memnet for sr at 2"):
         from_document(document)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from memnet_cli.stores import weights
+from memnet_cli.stores import zoo as listed
 from memnet_cli.stores.manifest import write_manifest
 
 
@@ -162,7 +162,7 @@ def zoo(
     manifest.write_text(json.dumps(document))
     site.files["/tiny-jpeg.safetensors"] = (folder / "tiny-jpeg.safetensors").read_bytes()
     (folder / "tiny-jpeg.safetensors").unlink()
-    monkeypatch.setattr(weights, "weights_dir", lambda: folder)
-    monkeypatch.setattr(weights, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(listed, "weights_dir", lambda: folder)
+    monkeypatch.setattr(listed, "cache_dir", lambda: tmp_path / "cache")
     monkeypatch.setenv("MEMNET_WEIGHTS_MIRROR", site.address)
     return folder

@@ -12,7 +12,7 @@ from memnet_cli.checkpoints import check_purpose, load_weights
 from memnet_cli.errors import DownloadError, WeightsError
 from memnet_cli.evaluation.methods import parse_method
 from memnet_cli.models.configs import MemNetConfig
-from memnet_cli.stores import authors, weights
+from memnet_cli.stores import authors, zoo
 from memnet_cli.stores.authors import (
     AUTHORS_MODELS,
     AuthorsModel,
@@ -69,7 +69,7 @@ def test_a_model_is_fetched_and_converted(released: Site, data: bytes, tmp_path:
 def test_a_converted_model_has_a_name(
     released: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(zoo, "cache_dir", lambda: tmp_path / "cache")
     with pytest.raises(WeightsError, match="--source authors authors-small"):
         find_weights("authors-small", model="memnet", task="denoise")
     path = fetch_and_convert(SMALL)

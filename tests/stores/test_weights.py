@@ -7,9 +7,10 @@ import pytest
 
 from memnet_cli.checkpoints import read_info
 from memnet_cli.errors import DownloadError, WeightsError
-from memnet_cli.stores import weights
+from memnet_cli.stores import zoo as listed
 from memnet_cli.stores.downloads import Patience, file_sha256
-from memnet_cli.stores.weights import adopt, fetch, find_weights, get_weights
+from memnet_cli.stores.weights import adopt, fetch, find_weights
+from memnet_cli.stores.zoo import get_weights
 from memnet_cli.tasks import TASKS
 from tests.stores.conftest import Site
 
@@ -17,7 +18,7 @@ QUICK = Patience(attempts=2, wait=0.01, timeout=0.5)
 
 
 def test_shipped_manifest_tells_the_truth() -> None:
-    for entry in weights.weights_entries():
+    for entry in listed.weights_entries():
         if not entry.bundled:
             continue
         assert file_sha256(entry.path) == entry.sha256
@@ -33,7 +34,7 @@ def test_shipped_manifest_tells_the_truth() -> None:
 def test_every_task_has_default_weights_offline() -> None:
     for task in TASKS:
         path = find_weights(None, model="memnet", task=task)
-        assert path.parent == weights.weights_dir()
+        assert path.parent == listed.weights_dir()
         assert read_info(path).task == task
 
 
@@ -137,7 +138,7 @@ def test_mirror_may_be_a_folder(
 def test_without_a_mirror_it_is_the_release(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MEMNET_WEIGHTS_MIRROR")
     address = get_weights("tiny-jpeg").address
-    assert address == f"{weights.RELEASE_ADDRESS}/tiny-jpeg.safetensors"
+    assert address == f"{listed.RELEASE_ADDRESS}/tiny-jpeg.safetensors"
 
 
 def test_force_fetches_again_and_keeps_the_old_file_on_failure(zoo: Path, site: Site) -> None:
@@ -164,7 +165,7 @@ def test_adopting_bundled_weights_leaves_them_where_they_are(zoo: Path, tmp_path
     shutil.copy(entry.path, file)
     assert adopt(entry, file) == entry.path
     assert adopt(entry, file, tmp_path / "here") == tmp_path / "here" / entry.file
-    assert not weights.cache_dir().exists()
+    assert not listed.cache_dir().exists()
 
 
 @pytest.mark.parametrize("place", ["a file", "below a file"])
@@ -186,6 +187,6 @@ def test_name_that_no_file_can_have(zoo: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"weights": []}', '{"weights": {"a": {}}}'])
 def test_damaged_list_of_weights(zoo: Path, text: str) -> None:
     (zoo / "weights.json").write_text(text)
-    weights._manifest.cache_clear()
+    listed._manifest.cache_clear()
     with pytest.raises(WeightsError, match=r"weights\.json is missing or damaged"):
-        weights.weights_entries()
+        listed.weights_entries()

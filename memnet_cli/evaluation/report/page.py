@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 
 from memnet_cli.errors import UsageError
-from memnet_cli.evaluation.formats import best_measured, cost_table, sentence
+from memnet_cli.evaluation.formats import best_measured, card_label, cost_table, sentence
 from memnet_cli.evaluation.report.pictures import (
     CLEAN,
     INPUT,
@@ -152,12 +152,14 @@ def _table(section: Section) -> str:
 
 
 def _charts(results: Results, section: Section) -> str:
-    parameters = {
-        card.name: card.parameters for card in results.methods if card.task == section.task
-    }
     charts = []
     for level in section.levels:
         rows = section.at(level)
+        parameters = {
+            card.name: card.parameters
+            for card in results.methods
+            if card.is_of(card.name, section.task, level)
+        }
         points = [
             Point(row.method, 1.0 / row.megapixels_per_second, row.psnr, parameters[row.method])
             for row in rows
@@ -272,7 +274,7 @@ def _environment(results: Results) -> str:
     facts = {**results.environment, "noise seed": str(results.seed)}
     for card in results.methods:
         if card.weights is not None:
-            facts[f"{card.name} ({card.task})"] = (
+            facts[f"{card_label(card)} ({card.task})"] = (
                 f"{card.weights}, sha256 {card.weights_hash}…, on {card.device}, {card.precision}"
             )
     return "".join(

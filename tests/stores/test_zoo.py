@@ -1,0 +1,48 @@
+"""Which weights are taken where only the network and the task are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memnet_cli.errors import WeightsError
+from memnet_cli.stores.weights import find_weights
+from memnet_cli.stores.zoo import default_weights, weights_entries
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [
+        (None, "every-sr"),
+        (2, "every-sr"),
+        (3, "every-sr"),
+        (3.4, "every-sr"),
+        (3.5, "x4-sr"),  # the larger of two that are equally near
+        (4, "x4-sr"),
+        (8, "x4-sr"),
+        (1.2, "every-sr"),
+    ],
+)
+def test_weights_of_the_nearest_level_are_taken_the_particular_first(
+    by_scale: Path, level: float | None, name: str
+) -> None:
+    assert default_weights("memnet", "sr", level).name == name
+    path = find_weights(None, model="memnet", task="sr", level=level)
+    assert path == by_scale / f"{name}.safetensors"
+
+
+def test_a_name_is_taken_whatever_the_level(by_scale: Path) -> None:
+    path = find_weights("every-sr", model="memnet", task="sr", level=4)
+    assert path == by_scale / "every-sr.safetensors"
+
+
+def test_no_weights_for_a_network(by_scale: Path) -> None:
+    with pytest.raises(WeightsError, match="no weights of RED-Net for sr yet"):
+        default_weights("rednet", "sr", 2)
+
+
+def test_shipped_defaults_are_for_different_levels() -> None:
+    """Two for the same would leave it to their order which one is taken."""
+    purposes = [(e.model, e.task, frozenset(e.levels)) for e in weights_entries() if e.default]
+    assert len(purposes) == len(set(purposes))
