@@ -18,10 +18,10 @@ from memnet_cli.training.muon import Muon, orthogonalised
 from memnet_cli.training.recipe import Recipe
 
 #: Steps from one look at the inputs to the next, and patches that are looked at.
-_EVERY = 10
+_EVERY = 20
 _PATCHES = 4
 #: Weight of what was known of the inputs against a new look at them.
-_MEMORY = 0.95
+_MEMORY = 0.9
 
 
 class WhitenedMuon(Muon):
