@@ -175,12 +175,16 @@ def main() -> int:
         (image.name, np.asarray(Image.open(image.path, formats=["PNG", "BMP", "JPEG"])))
         for image in found
     ]
-    restorers = {task: Restorer.load(task=task, weights=options.weights) for task in tasks}
     print(f"| {options.dataset} | damaged (dB) | restored (dB) | gain |")
     print("| :-- | --: | --: | --: |")
     worse = False
+    restorers: dict[tuple[str, int | None], Restorer] = {}
     for row in rows(tasks):
-        before, after = measure(row, restorers[row.task], pictures)
+        scale = row.level if row.task == "sr" else None
+        if (row.task, scale) not in restorers:
+            chosen = Restorer.load(task=row.task, scale=scale, weights=options.weights)
+            restorers[row.task, scale] = chosen
+        before, after = measure(row, restorers[row.task, scale], pictures)
         harmless = not math.isfinite(before)  # a clean picture can only lose
         worse |= after < before and not harmless
         gain = "" if harmless else f"{after - before:+.2f}"

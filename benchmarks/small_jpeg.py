@@ -45,7 +45,6 @@ def main() -> None:
     )
     options = parser.parse_args()
     reuse_freed_memory()
-    sr = Restorer.load(task="sr", weights=options.weights)
     jpeg = Restorer.load(task="jpeg", weights=options.jpeg_weights or DEBLOCKING_WEIGHTS)
     planes = []
     for image in find_images(options.dataset, data_dir=options.data_dir):
@@ -54,6 +53,7 @@ def main() -> None:
     print(f"| {options.dataset} | bicubic | enlarged | deblocked, enlarged |")
     print("| :-- | --: | --: | --: |")
     for scale in options.scale or TASKS["sr"].levels:
+        sr = Restorer.load(task="sr", scale=scale, weights=options.weights)
         for quality in (20, 40, 60, 75, 85, 90, 95):
             scores = []
             for plane in planes:
