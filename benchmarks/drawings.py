@@ -68,8 +68,7 @@ def main() -> int:
     rows, worse = [], 0
     for task in TASKS if options.task is None else (options.task,):
         for level in TASKS[task].levels:
-            scale = level if task == "sr" else None
-            restorer = Restorer.load(task=task, scale=scale, weights=options.weights)
+            restorer = Restorer.load(task=task, level=level, weights=options.weights)
             for name, clean in drawn().items():
                 whole = crop_to_multiple(clean, _DIVIDED) if task == "sr" else clean
                 damaged = restorer.task.degrade(whole, level, np.random.default_rng(0))

@@ -51,12 +51,15 @@ class Row:
         level: for shaving and rounding as the task's protocol does.
         name: as the table says it.
         damage: makes the pair.
+        quality: that the weights for jpeg are chosen for, as ``memnet restore`` does; None leaves
+            it to ``level``.
     """
 
     task: str
     level: int
     name: str
     damage: Damage
+    quality: int | None = None
 
 
 def _rounded(plane: NDArray[np.float64]) -> Pixels:
@@ -138,12 +141,13 @@ def rows(tasks: Sequence[str]) -> Iterator[Row]:
             yield Row("denoise", 30, f"sigma {sigma}, 8 bits", noise(sigma, to_8_bits=True))
     if "jpeg" in tasks:
         for quality in (5, 15, 30, 40):
-            yield Row("jpeg", 10, f"quality {quality}", grey_jpeg(quality))
+            yield Row("jpeg", 10, f"quality {quality}", grey_jpeg(quality), quality)
         for quality in (10, 20, 40):
-            yield Row("jpeg", 10, f"quality {quality}, colour 4:2:0", colour_jpeg(quality))
+            name = f"quality {quality}, colour 4:2:0"
+            yield Row("jpeg", 10, name, colour_jpeg(quality), quality)
         for first, quality in ((10, 90), (20, 75), (20, 40), (40, 20)):
             name = f"quality {first}, cropped, saved at {quality}"
-            yield Row("jpeg", 10, name, resaved_jpeg(first, quality))
+            yield Row("jpeg", 10, name, resaved_jpeg(first, quality), quality)
 
 
 def measure(row: Row, restorer: Restorer, pictures: Sequence[tuple[str, Pixels]]) -> list[float]:
@@ -178,13 +182,12 @@ def main() -> int:
     print(f"| {options.dataset} | damaged (dB) | restored (dB) | gain |")
     print("| :-- | --: | --: | --: |")
     worse = False
-    restorers: dict[tuple[str, int | None], Restorer] = {}
+    restorers: dict[tuple[str, int], Restorer] = {}
     for row in rows(tasks):
-        scale = row.level if row.task == "sr" else None
-        if (row.task, scale) not in restorers:
-            chosen = Restorer.load(task=row.task, scale=scale, weights=options.weights)
-            restorers[row.task, scale] = chosen
-        before, after = measure(row, restorers[row.task, scale], pictures)
+        key = row.task, row.level if row.quality is None else row.quality
+        if key not in restorers:
+            restorers[key] = Restorer.load(task=key[0], level=key[1], weights=options.weights)
+        before, after = measure(row, restorers[key], pictures)
         harmless = not math.isfinite(before)  # a clean picture can only lose
         worse |= after < before and not harmless
         gain = "" if harmless else f"{after - before:+.2f}"

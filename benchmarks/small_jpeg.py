@@ -53,7 +53,7 @@ def main() -> None:
     print(f"| {options.dataset} | bicubic | enlarged | deblocked, enlarged |")
     print("| :-- | --: | --: | --: |")
     for scale in options.scale or TASKS["sr"].levels:
-        sr = Restorer.load(task="sr", scale=scale, weights=options.weights)
+        sr = Restorer.load(task="sr", level=scale, weights=options.weights)
         for quality in (20, 40, 60, 75, 85, 90, 95):
             scores = []
             for plane in planes:

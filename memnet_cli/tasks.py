@@ -18,6 +18,16 @@ Plane = NDArray[np.float64]
 MAX_SCALE = 16.0
 
 
+def distance(level: float, levels: Collection[int]) -> tuple[float, float, int]:
+    """Say how well weights trained on ``levels`` go with ``level``: the least goes best.
+
+    Those trained nearest, then the larger of two that are equally near, then those trained on
+    fewest. Weights that name no levels are near to all.
+    """
+    nearest = min(levels or (level,), key=lambda one: (abs(one - level), -one))
+    return abs(nearest - level), -nearest, len(levels)
+
+
 @dataclass(frozen=True)
 class Task:
     """One kind of damage and its repair.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,18 +78,34 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def by_scale(
+def by_level(
     tmp_path: Path, tiny_weights: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """Let the zoo be tiny weights: "every-sr" for all scale factors, and "x4-sr" for 4 alone."""
-    folder = tmp_path / "by-scale"
+    """Let the zoo be tiny weights whose defaults differ by level.
+
+    "every-sr" for all scale factors, "x4-sr" for 4 alone, "bad-jpeg" for qualities up to 40,
+    "good-jpeg" for these and better ones; "any-denoise". They make different pictures.
+    """
+    folder = tmp_path / "by-level"
     folder.mkdir()
-    model, info = load_weights(tiny_weights["sr"])
-    save_weights(folder / "every-sr.safetensors", model, info)
-    with torch.no_grad():
-        model.get_parameter("reconstruction.conv.bias").add_(0.05)  # makes another picture
-    save_weights(folder / "x4-sr.safetensors", model, dataclasses.replace(info, levels=(4,)))
-    write_manifest(folder)
+    levels = {
+        "any-denoise": (30, 50, 70),
+        "every-sr": (2, 3, 4),
+        "x4-sr": (4,),
+        "bad-jpeg": (5, 20, 40),
+        "good-jpeg": (5, 20, 40, 60, 95),
+    }
+    for number, (name, trained) in enumerate(levels.items()):
+        model, info = load_weights(tiny_weights[name.rpartition("-")[2]])
+        with torch.no_grad():
+            model.get_parameter("reconstruction.conv.bias").add_(0.05 * number)
+        info = dataclasses.replace(info, levels=trained)
+        save_weights(folder / f"{name}.safetensors", model, info)
+    manifest = write_manifest(folder)
+    document = json.loads(manifest.read_text("utf-8"))
+    for entry in document["weights"].values():
+        entry["default"] = True
+    manifest.write_text(json.dumps(document), "utf-8")
     monkeypatch.setattr(zoo, "weights_dir", lambda: folder)
     monkeypatch.setattr(zoo, "cache_dir", lambda: tmp_path / "no-cache")
     return folder

@@ -68,9 +68,8 @@ def summarise(
 
 def _used(outcomes: Iterable[Outcome], restorers: Mapping[str, Restorer]) -> list[Restorer]:
     """Return those that restored a picture, or all if none did."""
-    done = [outcome for outcome in outcomes if outcome.status == "restored"]
-    tasks = {outcome.task for outcome in done} | {"jpeg" for outcome in done if outcome.deblocked}
-    used = [restorer for task, restorer in restorers.items() if task in tasks]
+    names = {name for one in outcomes if one.status == "restored" for name in one.weights}
+    used = [restorer for restorer in restorers.values() if restorer.weights.stem in names]
     return used or list(restorers.values())
 
 
@@ -103,6 +102,7 @@ def _entry(outcome: Outcome) -> dict[str, object]:
         "output": STREAM if job.target is None else str(job.target),
         "status": outcome.status,
         "task": outcome.task,
+        "weights": outcome.weights,
         "deblocked": outcome.deblocked,
         "seconds": round(outcome.seconds, 3),
         "size": outcome.size,

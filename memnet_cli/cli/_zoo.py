@@ -61,14 +61,19 @@ def _weights_table(entries: Sequence[WeightsEntry]) -> Table:
 
 
 def _default(entry: WeightsEntry) -> str:
-    """Say when they are taken: without a model, at one scale, with a model, by their name only."""
-    from memnet_cli.stores.zoo import DEFAULT_MODEL
+    """Say when the weights are taken: without a model, with one, or only by their name.
+
+    Where those of one model and task differ by level, with the levels.
+    """
+    from memnet_cli.stores.zoo import DEFAULT_MODEL, default_entries
 
     if not entry.default:
         return "no"
-    if entry.task == "sr" and len(entry.levels) == 1:
-        return f"x{entry.levels[0]}"
-    return "yes" if entry.model == DEFAULT_MODEL else f"-m {entry.model}"
+    when = "yes" if entry.model == DEFAULT_MODEL else f"-m {entry.model}"
+    if len(default_entries(entry.model, entry.task)) == 1:
+        return when
+    levels = "-".join(map(str, sorted({min(entry.levels), max(entry.levels)})))
+    return f"{when}, {'x' if entry.task == 'sr' else ''}{levels}"
 
 
 def _scores_table(entries: Sequence[WeightsEntry]) -> Table:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from memnet_cli.restoration.restorer import Restorer
 
 AUTO = "auto"
+#: What the restorer of JPEGs of a good quality is called beside that for jpeg.
+GOOD_JPEGS = "good jpeg"
 
 
 def restore(
@@ -155,8 +157,10 @@ def restore(
     naming = Naming(format, suffix, task, scale)
     jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming, compare=compare)
     files = {name: find_weights(weights, model=model, task=name, level=scale) for name in tasks}
+    if weights is None and "jpeg" in tasks:
+        files |= _by_quality(model)
     for name, file in files.items():
-        check_purpose(file, name, exit_block, nlrn_stride)
+        check_purpose(file, _task_of(name), exit_block, nlrn_stride)
 
     with kept_to_the_end():
         from memnet_cli.restoration.folder import Settings
@@ -185,13 +189,28 @@ def _tasks(task: str, scale: float | None, chroma: bool) -> tuple[str, ...]:
     return (task,)
 
 
+def _by_quality(model: str) -> dict[str, Path]:
+    """Return the default weights for bad JPEGs, and those for good ones where they are others."""
+    from memnet_cli.stores.weights import find_weights
+
+    worst, best = (find_weights(None, model=model, task="jpeg", level=q) for q in (1, 100))
+    return {"jpeg": worst} if best == worst else {"jpeg": worst, GOOD_JPEGS: best}
+
+
+def _task_of(name: str) -> str:
+    return "jpeg" if name == GOOD_JPEGS else name
+
+
 def _load(files: Mapping[str, Path], options: RuntimeOptions) -> dict[str, Restorer]:
     from memnet_cli.restoration.host_memory import reuse_freed_memory
     from memnet_cli.restoration.restorer import Restorer
     from memnet_cli.tasks import get_task
 
     reuse_freed_memory()
-    return {name: Restorer.from_file(file, get_task(name), options) for name, file in files.items()}
+    return {
+        name: Restorer.from_file(file, get_task(_task_of(name)), options)
+        for name, file in files.items()
+    }
 
 
 def _deblocker(options: RuntimeOptions) -> dict[str, Restorer]:

@@ -37,6 +37,8 @@ class Diagnosis:
         warning: what to beware of, or None.
         deblock: whether the blocks of a JPEG are to be removed before.
         chroma: whether those of its chroma are, too.
+        quality: for jpeg, that weights are chosen for: the file's own, else what the pixels tell,
+            100 where nothing is known of it.
     """
 
     task: str | None
@@ -44,6 +46,7 @@ class Diagnosis:
     warning: str | None = None
     deblock: bool = False
     chroma: bool = False
+    quality: int | None = None
 
 
 def noise_sigma(picture: Picture) -> float:
@@ -79,15 +82,21 @@ def diagnose(picture: Picture, trained: Trained) -> Diagnosis:
     """
     quality, known = _compressed(picture)
     if quality <= _VISIBLE_BLOCKS:
-        return Diagnosis("jpeg", known, _outside(f"quality {quality}", quality, trained["jpeg"]))
+        return _blocky(picture, quality, known, trained)
     sigma = noise_sigma(picture)
     if sigma >= _VISIBLE_NOISE:
         warning = _outside(f"sigma {sigma:.0f}", sigma, trained["denoise"])
         return Diagnosis("denoise", f"noise of sigma about {sigma:.0f}", warning)
     if quality <= _SLIGHT_BLOCKS:
-        return Diagnosis("jpeg", known, _outside(f"quality {quality}", quality, trained["jpeg"]))
+        return _blocky(picture, quality, known, trained)
     what = f"noise of sigma about {sigma:.0f}" + (f", {known}" if known else "")
     return Diagnosis(None, f"no visible damage ({what}): left as it is")
+
+
+def _blocky(picture: Picture, worst: int, known: str, trained: Trained) -> Diagnosis:
+    own = _of_the_file(picture)
+    warning = _outside(f"quality {worst}", worst, trained["jpeg"])
+    return Diagnosis("jpeg", known, warning, quality=worst if own is None else own)
 
 
 def _compressed(picture: Picture) -> tuple[int, str]:
@@ -111,10 +120,13 @@ def _of_the_file(picture: Picture) -> int | None:
 
 def asked_for(picture: Picture, task: str, trained: Trained) -> Diagnosis:
     """Return the task that was asked for, with a warning where a JPEG's tables speak against it."""
-    quality = _of_the_file(picture)
-    if task != "jpeg" or quality is None:
+    if task != "jpeg":
         return Diagnosis(task, "asked for")
-    return Diagnosis(task, "asked for", _outside(f"quality {quality}", quality, trained["jpeg"]))
+    quality = _of_the_file(picture)
+    if quality is None:
+        return Diagnosis(task, "asked for", quality=_compressed(picture)[0])
+    warning = _outside(f"quality {quality}", quality, trained["jpeg"])
+    return Diagnosis(task, "asked for", warning, quality=quality)
 
 
 def before_enlarging(picture: Picture) -> Diagnosis:

@@ -78,10 +78,11 @@ def restore_folder(
 ) -> Generator[Outcome, None, None]:
     """Restore every job and yield its outcome once its output is in place, in order of restoring.
 
-    A picture that cannot be read, restored or written fails alone. ``restorers`` has one entry
-    for each task that may be needed; with one for jpeg behind that for sr, JPEGs of a quality that
-    shows are deblocked before they are enlarged. ``threads`` is by default chosen for device and
-    cores.
+    A picture that cannot be read, restored or written fails alone. ``restorers`` has an entry
+    called as each task that may be needed; with one for jpeg behind that for sr, JPEGs of a quality
+    that shows are deblocked before they are enlarged. Of several for jpeg each JPEG is given to the
+    one whose weights were trained nearest to its quality. ``threads`` is by default chosen for
+    device and cores.
 
     An output that is written while the model is at the next group is told after that group, or
     at once if it takes a hundredth of the last group's time or less. Closing the generator stops
@@ -161,10 +162,10 @@ def _restore_group(
     yield [
         _restored(read, read.picture, (), settings, restorers, 0.0)
         for read in group
-        if read.diagnosis.task is None
+        if read.restorer is None
     ]
-    for task, restorer in restorers.items():
-        members = [read for read in group if read.diagnosis.task == task]
+    for key, restorer in restorers.items():
+        members = [read for read in group if read.restorer == key]
         if members:
             yield from _restore_members(members, settings, restorer, restorers)
 
@@ -247,9 +248,11 @@ def _restored(
     difference = None
     provenance = None
     diagnosis = read.diagnosis
-    if diagnosis.task is not None:
-        restorer = restorers[diagnosis.task]
-        chroma = settings.chroma_for(diagnosis.task)
+    used: list[Restorer] = []
+    if read.restorer is not None:
+        restorer = restorers[read.restorer]
+        used = [restorers["jpeg"], restorer] if diagnosis.deblock else [restorer]
+        chroma = settings.chroma_for(restorer.task.name)
         if settings.verify_tiles:
             difference = restorer.verify_tiles(read.picture, scale=settings.scale, chroma=chroma)
         if settings.provenance:
@@ -260,6 +263,7 @@ def _restored(
         read.job,
         "unchanged" if diagnosis.task is None else "restored",
         task=diagnosis.task,
+        weights=tuple(one.weights.stem for one in used),
         deblocked=diagnosis.deblock,
         seconds=read.seconds + seconds + time.perf_counter() - start,
         size=(width, height),

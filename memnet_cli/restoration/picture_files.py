@@ -30,6 +30,7 @@ from memnet_cli.restoration.detect import Diagnosis, asked_for, before_enlarging
 from memnet_cli.restoration.jobs import Job
 from memnet_cli.restoration.planes import Split, enlarge
 from memnet_cli.restoration.restorer import RestoredParts, Restorer, scaled_shape
+from memnet_cli.tasks import distance
 
 Status = Literal["restored", "unchanged", "skipped", "failed"]
 
@@ -73,6 +74,7 @@ class Outcome:
         job: what was to be done.
         status: restored, unchanged (nothing to repair), skipped (output exists) or failed.
         task: the task that was used, or None.
+        weights: names of those that were used, in their order.
         deblocked: whether jpeg was used before it.
         seconds: reading, restoring (its share of the group) and writing.
         size: (width, height) of the output, or None.
@@ -85,6 +87,7 @@ class Outcome:
     job: Job
     status: Status
     task: str | None = None
+    weights: tuple[str, ...] = ()
     deblocked: bool = False
     seconds: float = 0.0
     size: tuple[int, int] | None = None
@@ -102,6 +105,7 @@ class Read:
         job: where it is from.
         picture: as it is.
         diagnosis: its ``task`` is None where nothing is to be repaired.
+        restorer: the key of what is to repair it, or None.
         parts: the picture taken apart for its task; None without one, and where it is to be
             deblocked.
         seconds: that all this took.
@@ -110,6 +114,7 @@ class Read:
     job: Job
     picture: Picture
     diagnosis: Diagnosis
+    restorer: str | None
     parts: Split | None
     seconds: float
 
@@ -161,22 +166,34 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
         source = io.BytesIO(sys.stdin.buffer.read()) if job.source is None else job.source
         picture = read_image(source)
         diagnosis = _diagnosed(picture, settings.task, restorers)
-        task = diagnosis.task
+        restorer = _chosen(diagnosis, restorers)
         parts = None
-        if task is not None and not diagnosis.deblock:
-            parts = restorers[task].take_apart(
-                picture, scale=settings.scale, chroma=settings.chroma_for(task)
-            )
+        if restorer is not None and not diagnosis.deblock:
+            chroma = settings.chroma_for(restorers[restorer].task.name)
+            parts = restorers[restorer].take_apart(picture, scale=settings.scale, chroma=chroma)
     except (ImageError, MemoryError) as error:
         return Outcome(job, "failed", error=sentence(error, job))
-    return Read(job, picture, diagnosis, parts, time.perf_counter() - start)
+    return Read(job, picture, diagnosis, restorer, parts, time.perf_counter() - start)
 
 
 def _diagnosed(picture: Picture, task: str, restorers: Mapping[str, Restorer]) -> Diagnosis:
     if task == "sr" and "jpeg" in restorers:
         return before_enlarging(picture)
-    trained = {name: restorer.trained_range for name, restorer in restorers.items()}
+    trained: dict[str, tuple[int, int]] = {}
+    for restorer in restorers.values():
+        name, (low, high) = restorer.task.name, restorer.trained_range
+        known = trained.get(name, (low, high))
+        trained[name] = min(low, known[0]), max(high, known[1])
     return diagnose(picture, trained) if task == "auto" else asked_for(picture, task, trained)
+
+
+def _chosen(diagnosis: Diagnosis, restorers: Mapping[str, Restorer]) -> str | None:
+    """Return the key of the restorer for a picture: of several for its task, by its quality."""
+    keys = [key for key, one in restorers.items() if one.task.name == diagnosis.task]
+    quality = diagnosis.quality
+    if quality is None or len(keys) < 2:
+        return keys[0] if keys else None
+    return min(keys, key=lambda key: distance(quality, restorers[key].info.levels))
 
 
 def sentence(error: BaseException, job: Job) -> str:

@@ -87,7 +87,7 @@ class Restorer:
         model: str = "memnet",
         *,
         task: str,
-        scale: float | None = None,
+        level: float | None = None,
         weights: str | Path | None = None,
         device: str = "auto",
         precision: str = "auto",
@@ -102,8 +102,8 @@ class Restorer:
         Args:
             model: "memnet", "rednet", "nlrn", or the name of weights (see ``memnet models``).
             task: "sr", "denoise" or "jpeg".
-            scale: for task "sr" the enlargement that default weights are chosen for, as ``memnet
-                restore --scale`` does; None takes those that are for all.
+            level: scale factor, noise level sigma or quality factor that default weights are chosen
+                for, as ``memnet restore`` does; None takes those that are for most.
             weights: a name or a file; None takes the default weights of the model for the task.
             device: auto, cpu, cuda, cuda:N or mps.
             precision: auto, fp32, bf16, fp16, or int8 (MemNet on CPUs).
@@ -120,13 +120,11 @@ class Restorer:
             DeviceError: for a device that is not there.
         """
         chosen = get_task(task)
-        if scale is not None:
-            chosen.check_options(scale, chroma=False)
         options = RuntimeOptions(
             device, precision, tile, tile_overlap, tta, exit_block, nlrn_stride
         )
         name = None if weights is None else str(weights)
-        path = find_weights(name, model=model, task=task, level=scale)
+        path = find_weights(name, model=model, task=task, level=level)
         return cls.from_file(path, chosen, options)
 
     @classmethod

@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 from memnet_cli.errors import WeightsError, did_you_mean
 from memnet_cli.models import MODELS
 from memnet_cli.stores.downloads import Expected, join_address
+from memnet_cli.tasks import distance
 
 #: Where weights that are not bundled are released.
 RELEASE_ADDRESS = "https://github.com/memnet-cli/memnet/releases/download/weights-v1"
@@ -154,6 +155,12 @@ def get_weights(name: str) -> WeightsEntry:
     )
 
 
+def default_entries(model: str, task: str) -> tuple[WeightsEntry, ...]:
+    """Return the weights that are defaults of an architecture for a task, at one level or other."""
+    fitting = [e for e in weights_entries() if e.model == model and e.task in {task, ""}]
+    return tuple(entry for entry in fitting if entry.default) or tuple(fitting[:1])
+
+
 def default_weights(model: str, task: str, level: float | None = None) -> WeightsEntry:
     """Return the weights that are taken where only the architecture and the task are named.
 
@@ -167,8 +174,7 @@ def default_weights(model: str, task: str, level: float | None = None) -> Weight
     Raises:
         WeightsError: if there are none.
     """
-    fitting = [e for e in weights_entries() if e.model == model and e.task in {task, ""}]
-    defaults = [entry for entry in fitting if entry.default] or fitting[:1]
+    defaults = default_entries(model, task)
     if not defaults:
         title = MODELS[model].title
         raise WeightsError(
@@ -177,13 +183,7 @@ def default_weights(model: str, task: str, level: float | None = None) -> Weight
         )
     if level is None:
         return max(defaults, key=lambda entry: len(entry.levels))
-    return min(defaults, key=lambda entry: _far_from(level, entry.levels))
-
-
-def _far_from(level: float, levels: Sequence[int]) -> tuple[float, float, int]:
-    """Return how far, how much below, and how particular weights for these levels are."""
-    nearest = min(levels or (level,), key=lambda one: (abs(one - level), -one))
-    return abs(nearest - level), -nearest, len(levels)
+    return min(defaults, key=lambda entry: distance(level, entry.levels))
 
 
 def hint(name: str, known: Sequence[str]) -> str:

@@ -174,19 +174,30 @@ def test_models_lists_networks_and_weights(memnet: Memnet) -> None:
 
 def test_models_says_which_weights_are_taken_by_default(memnet: Memnet) -> None:
     listed = {
-        words[0]: words[2]
+        words[0]: words[2].rstrip(",")
         for words in map(str.split, memnet("models").out.splitlines())
-        if len(words) > 3 and words[2] in {"yes", "no", "-m"}
+        if len(words) > 3 and words[2].rstrip(",") in {"yes", "no", "-m"}
     }
     for model, task in itertools.product(("rednet", "nlrn"), ("sr", "denoise", "jpeg")):
         other = find_weights(None, model=model, task=task).stem
         assert listed.pop(other) == "-m", f"taken by default with `-m {model}` only"
-    for task in ("sr", "denoise", "jpeg"):
-        taken = find_weights(None, model="memnet", task=task).stem
-        assert listed[taken] == "yes"
-        others = [name for name in listed if name.endswith(f"-{task}") and name != taken]
-        assert [listed[name] for name in others] == ["no"] * len(others)
+    levels = {"sr": (2, 3, 4), "denoise": (30, 70), "jpeg": (10, 95)}
+    taken = {
+        find_weights(None, model="memnet", task=task, level=level).stem
+        for task, some in levels.items()
+        for level in (None, *some)
+    }
+    assert {name for name, when in listed.items() if when == "yes"} == taken
     assert set(listed.values()) == {"yes", "no"}
+
+
+def test_models_says_at_which_levels_weights_are_taken(memnet: Memnet, by_level: Path) -> None:
+    rows = {row.split()[0]: row for row in memnet("models").out.splitlines() if row.strip()}
+    assert "yes, x2-4" in rows["every-sr"]
+    assert "yes, x4" in rows["x4-sr"]
+    assert "yes, 5-40" in rows["bad-jpeg"]
+    assert "yes, 5-95" in rows["good-jpeg"]
+    assert "yes," not in rows["any-denoise"]
 
 
 def test_one_that_fails_keeps_none_of_the_others_back(

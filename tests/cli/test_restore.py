@@ -241,7 +241,7 @@ def test_cuda_that_is_not_there(memnet: Memnet, folder: Path, sr: list[str]) -> 
 
 @pytest.mark.parametrize(("scale", "name"), [("2", "every-sr"), ("4", "x4-sr"), ("6", "x4-sr")])
 def test_default_weights_are_those_for_the_scale(
-    memnet: Memnet, folder: Path, by_scale: Path, scale: str, name: str
+    memnet: Memnet, folder: Path, by_level: Path, scale: str, name: str
 ) -> None:
     options = ("--task", "sr", "--scale", scale, "--no-deblock", "--device", "cpu", "--json")
     document = json.loads(memnet("restore", *options, "in", "out/").out)
@@ -250,10 +250,40 @@ def test_default_weights_are_those_for_the_scale(
     with Image.open(done["output"]) as image:
         written = np.asarray(image)
     picture = np.asarray(Image.open(done["input"]))
-    expected = Restorer.load(task="sr", scale=float(scale), device="cpu")(
+    expected = Restorer.load(task="sr", level=float(scale), device="cpu")(
         picture, scale=float(scale)
     )
     assert np.array_equal(written, expected)
+
+
+@pytest.mark.parametrize("task", ["jpeg", "auto"])
+def test_default_weights_are_those_for_the_quality(
+    memnet: Memnet, folder: Path, by_level: Path, photograph: NDArray[np.uint8], task: str
+) -> None:
+    Path("mixed").mkdir()
+    part = Image.fromarray(photograph[:200, 200:400])
+    for quality in (15, 75, 92):
+        part.save(f"mixed/{quality}.jpg", quality=quality)
+    Image.open("mixed/15.jpg").save("mixed/15.png")
+    Image.open("mixed/15.jpg").crop((3, 3, 195, 195)).save("mixed/again.jpg", quality=92)
+    options = ("--task", task, "--device", "cpu", "--json", "--suffix", "_{ext}")
+    ran = memnet("restore", *options, "mixed", "out/")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    used = {Path(entry["input"]).name: entry["weights"] for entry in document["files"]}
+    assert used == {
+        "15.jpg": ["bad-jpeg"],
+        "15.png": ["bad-jpeg"],
+        "75.jpg": ["good-jpeg"],
+        "92.jpg": ["good-jpeg"] if task == "jpeg" else [],
+        "again.jpg": ["good-jpeg"],
+    }
+    assert document["weights"]["good jpeg"]["name"] == "good-jpeg"
+    for level, best in ((15, "bad-jpeg"), (75, "good-jpeg")):
+        restorer = Restorer.load(task="jpeg", level=level, device="cpu")
+        assert restorer.weights.stem == best
+        with Image.open(f"out/{level}_jpg.png") as made, Image.open(f"mixed/{level}.jpg") as was:
+            assert np.array_equal(np.asarray(made), np.asarray(restorer(was)))
 
 
 def test_auto_chooses_per_picture(

@@ -49,7 +49,7 @@ def test_method_that_fits_no_task_is_an_error(
         make_plan(config)
 
 
-def test_default_weights_are_those_of_each_level(picture_folder: Path, by_scale: Path) -> None:
+def test_default_weights_are_those_of_each_level(picture_folder: Path, by_level: Path) -> None:
     config = BenchmarkConfig((str(picture_folder),), tasks=("sr",), models=("bicubic", "memnet"))
     plan = make_plan(config)
     (planned,) = plan.sets

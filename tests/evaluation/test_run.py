@@ -51,7 +51,7 @@ def test_two_runs_give_the_same_numbers(picture_folder: Path, make_weights: Make
 
 
 def test_weights_by_level_are_measured_as_one_method(
-    picture_folder: Path, by_scale: Path, one_thread: None
+    picture_folder: Path, by_level: Path, one_thread: None
 ) -> None:
     folder = (str(picture_folder),)
     config = BenchmarkConfig(folder, tasks=("sr",), models=("memnet",), runtime=FLOAT32)
@@ -64,7 +64,7 @@ def test_weights_by_level_are_measured_as_one_method(
         *("every-sr.safetensors", "every-sr.safetensors", "x4-sr.safetensors")
     ]
     for level, card in cards.items():
-        named = dataclasses.replace(config, models=(f"{by_scale}/{card.weights}",), levels=(level,))
+        named = dataclasses.replace(config, models=(f"{by_level}/{card.weights}",), levels=(level,))
         (alone,) = run(make_plan(named)).rows
         (row,) = (row for row in results.rows if row.scores.level == level)
         assert [image.psnr for image in alone.scores.images] == [

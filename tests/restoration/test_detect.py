@@ -33,6 +33,17 @@ def test_a_jpeg_beyond_the_training_is_warned_of(photograph: NDArray[np.uint8]) 
     assert asked_for(picture_from_array(photograph[:64, :64]), "jpeg", _TRAINED).warning is None
 
 
+def test_the_quality_that_weights_are_chosen_for(photograph: NDArray[np.uint8]) -> None:
+    part = photograph[:200, :200]
+    bad = saved_as_jpeg(part, 20)
+    assert asked_for(bad, "jpeg", _TRAINED).quality == 20
+    decoded = np.rint(bad.pixels * 255).astype(np.uint8)
+    assert asked_for(picture_from_array(decoded), "jpeg", _TRAINED).quality == 20
+    assert asked_for(saved_as_jpeg(decoded, 90), "jpeg", _TRAINED).quality == 90
+    assert asked_for(picture_from_array(part), "jpeg", _TRAINED).quality == 100
+    assert asked_for(bad, "denoise", _TRAINED).quality is None
+
+
 @pytest.mark.parametrize("quality", [5, 10, 20, 40, 49, 50, 60, 75, 80])
 def test_quality_is_read_from_the_tables(photograph: NDArray[np.uint8], quality: int) -> None:
     diagnosis = diagnose(saved_as_jpeg(photograph[:64, :64], quality), _TRAINED)
@@ -47,8 +58,9 @@ def test_a_jpeg_that_was_saved_as_something_else_is_known(photograph: NDArray[np
     diagnosis = diagnose(as_png, _TRAINED)
     assert diagnosis.task == "jpeg"
     assert diagnosis.reason == "was a JPEG of quality about 10"
+    assert diagnosis.quality == 10
     again = saved_as_jpeg(np.rint(bad.pixels * 255).astype(np.uint8)[5:, 3:], 95)
-    assert diagnose(again, _TRAINED) == diagnosis
+    assert diagnose(again, _TRAINED) == replace(diagnosis, quality=95)
     good = saved_as_jpeg(photograph[:200, :200], 90)
     assert diagnose(picture_from_array(good.pixels), _TRAINED).task is None
 

@@ -25,19 +25,30 @@ from memnet_cli.stores.zoo import default_weights, weights_entries
     ],
 )
 def test_weights_of_the_nearest_level_are_taken_the_particular_first(
-    by_scale: Path, level: float | None, name: str
+    by_level: Path, level: float | None, name: str
 ) -> None:
     assert default_weights("memnet", "sr", level).name == name
     path = find_weights(None, model="memnet", task="sr", level=level)
-    assert path == by_scale / f"{name}.safetensors"
+    assert path == by_level / f"{name}.safetensors"
 
 
-def test_a_name_is_taken_whatever_the_level(by_scale: Path) -> None:
+@pytest.mark.parametrize(
+    ("quality", "name"),
+    [(1, "bad-jpeg"), (20, "bad-jpeg"), (49, "bad-jpeg"), (50, "good-jpeg"), (100, "good-jpeg")],
+)
+def test_weights_for_fewer_levels_are_taken_where_they_are_as_near(
+    by_level: Path, quality: int, name: str
+) -> None:
+    assert default_weights("memnet", "jpeg", quality).name == name
+    assert default_weights("memnet", "jpeg").name == "good-jpeg"
+
+
+def test_a_name_is_taken_whatever_the_level(by_level: Path) -> None:
     path = find_weights("every-sr", model="memnet", task="sr", level=4)
-    assert path == by_scale / "every-sr.safetensors"
+    assert path == by_level / "every-sr.safetensors"
 
 
-def test_no_weights_for_a_network(by_scale: Path) -> None:
+def test_no_weights_for_a_network(by_level: Path) -> None:
     with pytest.raises(WeightsError, match="no weights of RED-Net for sr yet"):
         default_weights("rednet", "sr", 2)
 
