@@ -70,14 +70,10 @@ def to_csv(results: Results, sections: Sequence[Section]) -> str:
     writer.writerow(_CSV_COLUMNS)
     for section in sections:
         for row in section.rows:
-            card = _card(results, section.task, row) if row.measured else None
+            measured = row.measured
+            card = results.card_of(row.method, section.task, row.level) if measured else None
             writer.writerow(_csv_row(section, row, card))
     return text.getvalue()
-
-
-def _card(results: Results, task: str, row: TableRow) -> MethodCard | None:
-    of_row = (card for card in results.methods if card.is_of(row.method, task, row.level))
-    return next(of_row, None)
 
 
 def _csv_row(section: Section, row: TableRow, card: MethodCard | None) -> list[object]:

@@ -57,11 +57,6 @@ class MethodCard:
     tta: bool = False
     exit_block: int | None = None
 
-    def is_of(self, method: str, task: str, level: int) -> bool:
-        """Say whether it is the card of a row of this method, task and level."""
-        named = (self.name, self.task) == (method, task)
-        return named and (not self.levels or level in self.levels)
-
 
 @dataclass(frozen=True)
 class Row:
@@ -102,16 +97,20 @@ class Results:
     complete: bool = True
 
     def card(self, row: Row) -> MethodCard:
-        """Return the card of the row's method.
+        """Return the card of the row's method, see :meth:`card_of`."""
+        return self.card_of(row.method, row.scores.task, row.scores.level)
+
+    def card_of(self, method: str, task: str, level: int) -> MethodCard:
+        """Return the card of a method at a level.
 
         Raises:
             ValueError: if there is none.
         """
-        scores = row.scores
         for card in self.methods:
-            if card.is_of(row.method, scores.task, scores.level):
+            named = (card.name, card.task) == (method, task)
+            if named and (not card.levels or level in card.levels):
                 return card
-        raise ValueError(f"no method {row.method} for {scores.task} at {scores.level}")
+        raise ValueError(f"no method {method} for {task} at {level}")
 
 
 def finite(value: float) -> float | None:

@@ -251,12 +251,12 @@ def _restored(
     used: list[Restorer] = []
     if read.restorer is not None:
         restorer = restorers[read.restorer]
-        used = [restorers["jpeg"], restorer] if diagnosis.deblock else [restorer]
+        before = restorers["jpeg"] if diagnosis.deblock else None
+        used = [restorer] if before is None else [before, restorer]
         chroma = settings.chroma_for(restorer.task.name)
         if settings.verify_tiles:
             difference = restorer.verify_tiles(read.picture, scale=settings.scale, chroma=chroma)
         if settings.provenance:
-            before = restorers["jpeg"] if diagnosis.deblock else None
             provenance = restorer.provenance(scale=settings.scale, chroma=chroma, before=before)
     height, width = scaled_shape(read.picture.height, read.picture.width, settings.scale)
     outcome = Outcome(

@@ -155,13 +155,13 @@ def _charts(results: Results, section: Section) -> str:
     charts = []
     for level in section.levels:
         rows = section.at(level)
-        parameters = {
-            card.name: card.parameters
-            for card in results.methods
-            if card.is_of(card.name, section.task, level)
-        }
         points = [
-            Point(row.method, 1.0 / row.megapixels_per_second, row.psnr, parameters[row.method])
+            Point(
+                row.method,
+                1.0 / row.megapixels_per_second,
+                row.psnr,
+                results.card_of(row.method, section.task, level).parameters,
+            )
             for row in rows
             if row.megapixels_per_second is not None and math.isfinite(row.psnr)
         ]
