@@ -64,7 +64,7 @@ class Engine:
 
     @cached_property
     def bytes_per_pixel(self) -> float:
-        """Bytes that the model needs at once for a pixel; takes a second to find out."""
+        """Bytes that the model needs at once for a pixel; it restores a small plane to find out."""
         dtype = self.runtime.dtype
         return memory.peak_bytes_per_pixel(self.model, dtype, fused=self.fast is not None)
 

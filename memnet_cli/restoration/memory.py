@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import weakref
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import psutil
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 from memnet_cli.models import build_model
 from memnet_cli.models.base import RestorationModel
@@ -31,11 +32,14 @@ _OVERHEAD_ELSEWHERE = 1.4
 _MAX_TILE_PIXELS = 4096 * 4096
 
 
-class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of all tensors that are alive while a model runs on the meta device."""
+class _LiveBytes(TorchFunctionMode):
+    """Counts the bytes of all tensors that are alive while a model runs.
+
+    A TorchDispatchMode would load torch's compiler, and so does the meta device: over a second.
+    """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.live: int = 0
         self.peak: int = 0
         self._seen: set[int] = set()
@@ -44,7 +48,7 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._seen.discard(key)
         self.live -= size
 
-    def __torch_dispatch__(
+    def __torch_function__(
         self,
         func: Callable[..., Any],
         types: Any,
@@ -68,28 +72,35 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def peak_bytes_per_pixel(model: RestorationModel, dtype: torch.dtype, fused: bool = False) -> float:
     """Return the most bytes that the model's tensors take at once, per pixel of its input.
 
-    Counted on a shadow of the model on the meta device: nothing is computed or allocated.
+    Counted while it restores a small plane; NLRN by patches, for which that must be a large one, as
+    a shadow on the meta device.
 
     Args:
-        model: a network on any device.
+        model: in eval mode, on any device.
         dtype: of its maps.
         fused: count MemNet's fast path; the plane itself is float32 there.
     """
-    with torch.device("meta"):
-        shadow = build_model(model.config).eval()
-        side = _PROBE_SIDE
-        if isinstance(model, PatchAverage):
-            assert isinstance(shadow, NLRN)
-            shadow, side = PatchAverage(shadow, model.stride, model.side), _PATCHES_SIDE
-        plane = torch.empty(1, 1, side, side)
-    run: Callable[[torch.Tensor], torch.Tensor]
-    if fused and isinstance(shadow, MemNet):
-        run = FusedMemNet(shadow, dtype, PLAIN)
+    if isinstance(model, PatchAverage):
+        model, side = _shadow(model), _PATCHES_SIDE
     else:
-        run, plane = shadow.to(dtype), plane.to(dtype)
+        side = _PROBE_SIDE
+    plane = torch.zeros(1, 1, side, side, device=next(model.parameters()).device)
+    run: Callable[[torch.Tensor], torch.Tensor] = model
+    if fused and isinstance(model, MemNet):
+        run = FusedMemNet(model, dtype, PLAIN)
+    elif dtype != torch.float32:
+        run, plane = copy.deepcopy(model).to(dtype), plane.to(dtype)
     with torch.inference_mode(), _LiveBytes() as counter:
         run(plane)
     return float(counter.peak) / side**2
+
+
+def _shadow(model: PatchAverage) -> PatchAverage:
+    """Return a model of the same shapes on the meta device, where nothing is computed."""
+    with torch.device("meta"):
+        shadow = build_model(model.config).eval()
+    assert isinstance(shadow, NLRN)
+    return PatchAverage(shadow, model.stride, model.side)
 
 
 def overhead(device: torch.device) -> float:

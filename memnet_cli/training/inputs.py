@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 #: Places of all planes that are looked at.
-_PLACES = 2000
+_PLACES = 1000
 
 
 def second_moments(

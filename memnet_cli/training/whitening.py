@@ -7,6 +7,8 @@ in few directions, and so does its gradient, a sum over inputs. For white inputs
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import compress
+from operator import is_not
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +33,8 @@ class WhitenedMuon(Muon):
     white. Muon's step for W L, brought back to W, falls fastest among all that change the outputs
     equally; Muon's own among all that change the weights equally. The metric is that of the input
     factor of K-FAC (Martens and Grosse, ICML 2015). The step is scaled to change the outputs
-    as much as Muon's own would, so that a rate means the same for both. Weights whose inputs are
-    not known take Muon's own step.
+    as much as Muon's own would (the first one after each look at the inputs), so that a rate means
+    the same for both. Weights whose inputs are not known take Muon's own step.
     """
 
     def __init__(
@@ -44,8 +46,8 @@ class WhitenedMuon(Muon):
     ) -> None:
         super().__init__(weights, recipe, dtype, transposed)
         self._damping = recipe.damping
-        # with the inputs that each was computed of
-        self._factors: dict[nn.Parameter, tuple[Tensor, Tensor]] = {}
+        # of weights of one shape, with the inputs that they were computed of
+        self._factors: dict[tuple[nn.Parameter, ...], tuple[list[Tensor], Tensor]] = {}
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -58,32 +60,44 @@ class WhitenedMuon(Muon):
         for weight, moment in moments.items():
             known = self.state[weight].get("inputs", moment)
             self.state[weight]["inputs"] = torch.lerp(moment, known, _MEMORY)
+            self.state[weight].pop("change", None)
 
     def _updates(self, weights: list[nn.Parameter], directions: Tensor) -> Tensor:
-        updates = super()._updates(weights, directions)
-        known = [n for n, weight in enumerate(weights) if "inputs" in self.state[weight]]
-        if known:
-            factors = torch.stack([self._factor(weights[n]) for n in known])
-            white = torch.linalg.solve_triangular(
-                factors.mT, directions[known], upper=True, left=False
-            )
-            white = orthogonalised(white, self.dtype)
-            change = (updates[known] @ factors).norm(dim=(1, 2), keepdim=True)
-            white *= change / white.norm(dim=(1, 2), keepdim=True).clamp(min=1e-12)
-            updates[known] = torch.linalg.solve_triangular(factors, white, upper=False, left=False)
+        known = ["inputs" in self.state[weight] for weight in weights]
+        if not any(known):
+            return super()._updates(weights, directions)
+        seen = torch.tensor(known, device=directions.device)
+        updates = torch.empty_like(directions)
+        updates[seen] = self._white(list(compress(weights, known)), directions[seen])
+        if not all(known):
+            updates[~seen] = orthogonalised(directions[~seen], self.dtype)
         return updates
 
-    def _factor(self, weight: nn.Parameter) -> Tensor:
-        """Return L of its inputs; the damping keeps rare directions from long steps."""
-        inputs: Tensor = self.state[weight]["inputs"]
-        known, factor = self._factors.get(weight, (None, inputs))
-        if known is not inputs:
-            even = self._damping * inputs.diagonal().mean().clamp(min=1e-12)
-            factor = torch.linalg.cholesky(
-                inputs + even * torch.eye(len(inputs), device=inputs.device)
-            )
-            self._factors[weight] = inputs, factor
-        return factor
+    def _white(self, weights: list[nn.Parameter], directions: Tensor) -> Tensor:
+        factors = self._stacked_factors(weights)
+        if any("change" not in self.state[weight] for weight in weights):
+            # hardly another at the steps until the next look
+            own = (orthogonalised(directions, self.dtype) @ factors).norm(dim=(1, 2))
+            for weight, change in zip(weights, own, strict=True):
+                self.state[weight]["change"] = change
+        white = torch.linalg.solve_triangular(factors.mT, directions, upper=True, left=False)
+        white = orthogonalised(white, self.dtype)
+        changes = torch.stack([self.state[weight]["change"] for weight in weights])
+        white *= (changes / white.norm(dim=(1, 2)).clamp(min=1e-12))[:, None, None]
+        steps: Tensor = torch.linalg.solve_triangular(factors, white, upper=False, left=False)
+        return steps
+
+    def _stacked_factors(self, weights: list[nn.Parameter]) -> Tensor:
+        """Return L of each one's inputs; the damping keeps rare directions from long steps."""
+        inputs: list[Tensor] = [self.state[weight]["inputs"] for weight in weights]
+        known, factors = self._factors.get(tuple(weights), ([], inputs[0]))
+        if len(known) != len(inputs) or any(map(is_not, known, inputs)):
+            moments = torch.stack(inputs)
+            even = moments.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12) * self._damping
+            identity = torch.eye(moments.shape[1], device=moments.device)
+            factors = torch.linalg.cholesky(moments + even[:, None, None] * identity)
+            self._factors[tuple(weights)] = inputs, factors
+        return factors
 
 
 def look_at_inputs(

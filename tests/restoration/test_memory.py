@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -30,6 +33,27 @@ def test_recursions_cost_no_memory_and_blocks_cost_one_map_each() -> None:
 
     assert peak(3, 8) == pytest.approx(peak(3, 3), rel=0.02)
     assert peak(5, 3) - peak(3, 3) == pytest.approx(2 * 8 * 4, rel=0.05)
+
+
+_COUNT = """
+import sys
+import torch
+from memnet_cli.models import build_model
+from memnet_cli.models.configs import MemNetConfig, REDNetConfig
+from memnet_cli.restoration.memory import peak_bytes_per_pixel
+configs = MemNetConfig(memory_blocks=2, recursions=2, width=8), REDNetConfig(depth=10, width=8)
+for config in configs:
+    for fused in (True, False):
+        peak_bytes_per_pixel(build_model(config).eval(), torch.float32, fused)
+print(*(name for name in ("torch._dynamo", "torch._inductor", "sympy") if name in sys.modules))
+"""
+
+
+def test_counting_does_not_load_torchs_compiler() -> None:
+    # a second and more, at the first picture of every command
+    command = [sys.executable, "-c", _COUNT]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_tile_grows_with_the_memory_and_never_below_its_overlap(

@@ -142,3 +142,20 @@ def test_inputs_are_looked_at_every_twentieth_step() -> None:
     look_at_inputs([optimizer], model, planes, 20, World())
     middle = optimizer.state[weight]["inputs"][4, 4]
     assert float(middle) == pytest.approx(float(planes[:4].square().mean()), rel=1e-5)
+
+
+def test_until_the_next_look_all_steps_change_the_outputs_as_much_as_the_first() -> None:
+    moment = _moment(torch.logspace(-2, 2, _COLUMNS))
+    root = torch.linalg.cholesky(moment)
+    weight = nn.Parameter(torch.zeros(_SHAPE))
+    optimizer = WhitenedMuon([weight], _recipe(1e-6), torch.float32)
+    changes = []
+    for seed in range(4):
+        if seed in {0, 3}:
+            optimizer.see({weight: moment})
+        before = weight.detach().clone()
+        weight.grad = _random(*_SHAPE, seed=seed)
+        optimizer.step()
+        changes.append(float(((weight.detach() - before).flatten(1) @ root).norm()))
+    assert changes[1:3] == pytest.approx([changes[0]] * 2, rel=1e-3)
+    assert changes[3] != pytest.approx(changes[0], rel=1e-3)
