@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from memnet_cli.errors import DeviceError, UsageError
 from memnet_cli.evaluation.benchmark import LevelScores
-from memnet_cli.evaluation.peaks import wait_for_device
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import out_of_memory
-from memnet_cli.training.averaging import freeze_statistics, update_mean
 from memnet_cli.training.clock import Clock
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.data import TrainingData
@@ -36,8 +31,6 @@ from memnet_cli.training.keeping import (
     report,
     save,
 )
-from memnet_cli.training.losses import supervised_loss
-from memnet_cli.training.optimizers import clip_gradients, set_rates
 from memnet_cli.training.records import (
     RunFolder,
     alone,
@@ -45,20 +38,16 @@ from memnet_cli.training.records import (
     release_folder,
     stored_identity,
 )
-from memnet_cli.training.schedule import lr_factor
 from memnet_cli.training.session import Session, prepare_session
 from memnet_cli.training.starting import start_or_resume
 from memnet_cli.training.state import load_newest
+from memnet_cli.training.step import train_step
 from memnet_cli.training.stopping import stop_requests
 from memnet_cli.training.tensorboard import with_board
 from memnet_cli.training.throughput import Meter
 from memnet_cli.training.trainee import Trainee, grow_if_due
-from memnet_cli.training.whitening import look_at_inputs
 
 _REPORT_SECONDS = 10.0
-#: On a device that works on its own, making patches is timed in every so many steps only, since
-#: timing waits for the device.
-_TIMED_EVERY = 25
 
 
 @dataclass(frozen=True)
@@ -163,7 +152,7 @@ def _run(session: Session, trainee: Trainee) -> TrainingResult:
     while not _over(session, trainee):
         if grow_if_due(trainee, session.config, session.runtime, session.world):
             session.tell(Note(f"Grown to {recursions_of(trainee.model)} recursions."))
-        _step(session, trainee, agenda.meter)
+        train_step(session, trainee, agenda.meter)
         _keep_up(session, trainee, agenda)
     _report(session, trainee, agenda)
     save(session, trainee)
@@ -224,69 +213,6 @@ def _why_leave(session: Session) -> str:
     if limit is not None and session.clock.left_of(limit) <= 0.0:
         return f"--stop-after {limit:g} s"
     return ""
-
-
-def _step(session: Session, trainee: Trainee, meter: Meter) -> None:
-    """One optimizer step over this process's part of the batch."""
-    recipe, world = session.config.recipe, session.world
-    epochs = session.config.budget.epochs or recipe.epochs
-    factor = lr_factor(recipe, trainee.progress, epochs)
-    set_rates(trainee.optimizers, factor)
-    if recipe.freeze_statistics:
-        freeze_statistics(trainee.model)
-    start = time.perf_counter()
-    timed = session.runtime.device.type == "cpu" or trainee.step % _TIMED_EVERY == 0
-    if timed:
-        wait_for_device(session.runtime.device)
-        start = time.perf_counter()
-    data_seconds = 0.0
-    share = recipe.batch // world.size
-    size = share // recipe.accumulate
-    losses = []
-    for part in range(recipe.accumulate):
-        began = time.perf_counter()
-        corner = world.rank * share + part * size
-        targets, degraded = session.lesson(trainee.step, slice(corner, corner + size))
-        if timed:
-            wait_for_device(session.runtime.device)
-        data_seconds += time.perf_counter() - began
-        if part == 0:
-            with session.mixed_precision():
-                look_at_inputs(trainee.optimizers, trainee.model, degraded, trainee.step, world)
-        with _no_exchange(trainee, part < recipe.accumulate - 1):
-            loss = _loss(session, trainee, targets, degraded) / recipe.accumulate
-            torch.autograd.backward(loss)
-        losses.append(loss.detach())
-    clip_gradients(trainee.model, recipe, recipe.lr * factor)
-    for optimizer in trainee.optimizers:
-        optimizer.step()
-        optimizer.zero_grad()
-    trainee.step += 1
-    trainee.pixels += recipe.batch * recipe.patch**2
-    if trainee.mean is not None:
-        update_mean(trainee.mean, trainee.model, recipe.ema, trainee.step)
-    if timed:
-        wait_for_device(session.runtime.device)
-        meter.timed += time.perf_counter() - start
-        meter.timed_data += data_seconds
-    meter.losses.append(torch.stack(losses).sum())
-    meter.steps += 1
-    meter.pixels += recipe.batch * recipe.patch**2
-    meter.seconds += time.perf_counter() - start
-
-
-def _loss(session: Session, trainee: Trainee, targets: Tensor, degraded: Tensor) -> Tensor:
-    """Run the network in the run's precision; the loss itself is float32."""
-    with session.mixed_precision():
-        predictions = trainee.predict(degraded)
-    return supervised_loss(predictions, targets, session.config.recipe)
-
-
-def _no_exchange(trainee: Trainee, early: bool) -> AbstractContextManager[object]:
-    """Let gradients add up without exchanging them, for all but the last part of a batch."""
-    if early and isinstance(trainee.predict, DistributedDataParallel):
-        return trainee.predict.no_sync()
-    return nullcontext()
 
 
 def _result(session: Session, trainee: Trainee, scores: dict[int, LevelScores]) -> TrainingResult:
