@@ -17,7 +17,7 @@ from torch import Tensor
 from memnet_cli.imaging.resize import bicubic_matrix
 from memnet_cli.tasks import Task
 from memnet_cli.training.pictures import Pictures
-from memnet_cli.training.sampler import Patches
+from memnet_cli.training.sampler import ORIENTATIONS, Patches
 
 _NOISE = 3
 
@@ -74,11 +74,12 @@ class Damage:
             else:
                 row = torch.from_numpy(self._rows(patches)).to(device)
                 degraded = self.pictures.cut(picture, top, left, self.patch, row)
-        order = _orientations(self.patch, device)[orientation]
-        return tuple(  # type: ignore[return-value]
-            planes.flatten(1).gather(1, order).view(-1, 1, self.patch, self.patch)
-            for planes in (clean, degraded)
-        )
+        order = _orientations(self.patch, device)[orientation % ORIENTATIONS]
+        negative = (orientation >= ORIENTATIONS)[:, None]
+        both = [planes.flatten(1).gather(1, order) for planes in (clean, degraded)]
+        clean, degraded = (torch.where(negative, 1.0 - planes, planes) for planes in both)
+        shape = (-1, 1, self.patch, self.patch)
+        return clean.view(shape), degraded.view(shape)
 
     def _rows(self, patches: Patches) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         known = {quality: row for row, quality in enumerate(self.pictures.qualities, start=1)}

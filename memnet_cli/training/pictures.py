@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from memnet_cli.imaging.degradations import crop_to_multiple, jpeg_compress, jpe
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.stores.datasets import DatasetImage
 from memnet_cli.tasks import Task
+from memnet_cli.training.recipe import Recipe
 
 Plane = NDArray[np.uint8]
 
@@ -68,13 +69,18 @@ def read_planes(
     images: Sequence[DatasetImage],
     task: Task,
     levels: Sequence[int],
-    sizes: Sequence[float] = (1.0,),
-    contrasts: Sequence[float] = (1.0,),
+    recipe: Recipe,
 ) -> list[Plane]:
-    """Read the plane that the task restores from every picture, at every size and contrast.
+    """Read the plane that the task restores from every picture, with the copies of the recipe.
 
     Grey for denoise and luma for sr and jpeg, as the benchmark makes them; for sr cut to a size
     that every scale divides.
+
+    Args:
+        images: the pictures.
+        task: that is trained.
+        levels: of its damage.
+        recipe: ``sizes``, ``turns`` and ``contrasts`` of the copies.
 
     Raises:
         ImageError: for a file that is no usable picture.
@@ -84,10 +90,30 @@ def read_planes(
     for image in images:
         pixels = read_uint8(image)
         plane = grey_uint8(pixels) if task.name == "denoise" else luma_uint8(pixels)
-        for size in sizes:
-            resized = crop_to_multiple(_resized(plane, size), multiple)
-            planes += [np.ascontiguousarray(_contrasted(resized, gain)) for gain in contrasts]
+        for copy in _copies(plane, recipe):
+            cut = crop_to_multiple(copy, multiple)
+            planes += [np.ascontiguousarray(_contrasted(cut, gain)) for gain in recipe.contrasts]
     return planes
+
+
+def _copies(plane: Plane, recipe: Recipe) -> Iterator[Plane]:
+    """Yield the plane at every size, and turned where it is shrunk, which hides that it was."""
+    for size in recipe.sizes:
+        yield _resized(plane, size)
+    smaller = [size for size in recipe.sizes if size < 1.0]
+    for degrees in recipe.turns:
+        turned = _turned(plane, degrees)
+        for size in smaller:
+            yield _resized(turned, size)
+
+
+def _turned(plane: Plane, degrees: float) -> Plane:
+    """Turn about the middle, at the same size; corners are filled by mirroring the edges."""
+    from skimage.transform import rotate
+
+    values = rotate(plane, degrees, order=3, mode="symmetric", preserve_range=True)
+    rounded: Plane = np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _contrasted(plane: Plane, gain: float) -> Plane:

@@ -34,6 +34,7 @@ _SHARES = (
     "clean",
     "resaved",
     "drawn",
+    "negatives",
     "alpha",
     "teacher_share",
     "momentum",
@@ -73,8 +74,12 @@ class Recipe:
             takes any.
         augment: flip and rotate.
         sizes: sizes of the copies of every picture, 1 for its own.
+        turns: degrees by which further copies at the sizes under 1 are turned before they are
+            shrunk, mirrored where a corner would be empty.
         contrasts: of the copies of every picture at every size, 1 for its own; clipped to black and
             white.
+        negatives: share of patches with black for white, the degraded as well as the clean; the
+            damage of every task is the same for them.
         levels: exactly these, one that is named twice drawn twice as often; empty leaves it to
             ``wide``.
         wide: train beyond the papers' levels: see ``sigmas``, ``qualities``, ``quantised``.
@@ -136,7 +141,9 @@ class Recipe:
     hardest_of: int = 1
     augment: bool = True
     sizes: tuple[float, ...] = (1.0,)
+    turns: tuple[float, ...] = ()
     contrasts: tuple[float, ...] = (1.0,)
+    negatives: float = 0.0
     levels: tuple[int, ...] = ()
     wide: bool = True
     sigmas: tuple[int, int] = (5, 75)
@@ -198,6 +205,10 @@ class Recipe:
         fits = len(self.grow_to) == len(self.grow_at) and list(self.grow_to) == sorted(self.grow_to)
         _check("grow_to", list(self.grow_to), fits, "rising recursions, one for each of grow_at")
         _check("sizes", list(self.sizes), _sound_sizes(self.sizes), "sizes over 0 and up to 1")
+        sound = not self.turns or min(self.sizes) < 1
+        _check("turns", list(self.turns), sound, "none without a size under 1")
+        sound = all(0 < degrees < 90 for degrees in self.turns)
+        _check("turns", list(self.turns), sound, "degrees over 0 and under 90")
         sound = all(recursions >= 1 for recursions in self.grow_to)
         _check("grow_to", list(self.grow_to), sound, "1 recursion or more")
         sound = bool(self.contrasts) and all(0 < gain <= 10 for gain in self.contrasts)

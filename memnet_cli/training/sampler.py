@@ -17,6 +17,8 @@ from memnet_cli.training.detail import Sums, detail_of
 
 Integers = NDArray[np.int64]
 
+#: Quarter turns, each flipped or not.
+ORIENTATIONS = 8
 #: Distinguish the streams of random numbers that belong to one seed.
 _POSITIONS, _EPOCH = 1, 2
 
@@ -28,7 +30,7 @@ class Patches:
     Attributes:
         picture: (B,) which picture.
         top, left: (B,) corner in it.
-        orientation: (B,) 0 to 7: quarter turns, and 4 more for flipped.
+        orientation: (B,) 0 to 7: quarter turns, and 4 more for flipped; 8 more for a negative.
         level: (B,) scale factor, sigma or quality factor; 0 for no damage.
         altered: (B,) whether the degradation's variant applies (8-bit small picture for sr, a
             second compression for jpeg).
@@ -69,6 +71,7 @@ class Sampler:
         altered: share of patches with the degradation's variant.
         batch: patches per step.
         seed: of everything.
+        negatives: share of patches with black for white.
         hardest_of: random places for every patch, of which the one with the most detail is taken.
         drawn: share of patches from drawings.
         drawings: how many of the pictures, the last, are drawings.
@@ -87,6 +90,7 @@ class Sampler:
     altered: float
     batch: int
     seed: int
+    negatives: float = 0.0
     hardest_of: int = 1
     drawn: float = 0.0
     drawings: int = 0
@@ -103,7 +107,7 @@ class Sampler:
     @property
     def epoch_samples(self) -> int:
         """Patches in one pass over the photographs, in all orientations at all levels."""
-        variants = (8 if self.augment else 1) * max(1, len(self.levels))
+        variants = (ORIENTATIONS if self.augment else 1) * max(1, len(self.levels))
         if self.stride:
             return int(self._grid_counts().sum()) * variants
         areas = (self.heights * self.widths)[: self._photographs]
@@ -130,6 +134,8 @@ class Sampler:
         drawn = self._grid(step, rng) if self.stride else self._random(rng)
         if self.undamaged:
             drawn.level[rng.random(self.batch) < self.undamaged] = 0
+        if self.negatives:
+            drawn.orientation[rng.random(self.batch) < self.negatives] += ORIENTATIONS
         return drawn
 
     def _random(self, rng: np.random.Generator) -> Patches:
@@ -145,7 +151,7 @@ class Sampler:
         step = np.maximum(level, 1) if self.aligned else np.ones_like(level)
         top = self._place(rng, self.heights[picture], step)
         left = self._place(rng, self.widths[picture], step)
-        turned = rng.integers(0, 8, count) if self.augment else np.zeros(count, np.int64)
+        turned = rng.integers(0, ORIENTATIONS, count) if self.augment else np.zeros(count, np.int64)
         altered = rng.random(count) < self.altered
         drawn = Patches(picture, top, left, turned, level, altered)
         return drawn if self.hardest_of == 1 else drawn.part(self._hardest(drawn))
@@ -190,7 +196,7 @@ class Sampler:
             index[epoch == one] = _epoch_order(self.seed, int(one), total)[within[epoch == one]]
         turned = np.zeros_like(index)
         if self.augment:
-            index, turned = np.divmod(index, 8)
+            index, turned = np.divmod(index, ORIENTATIONS)
         if self.level_range is None:
             index, which = np.divmod(index, len(self.levels))
             level = np.array(self.levels, np.int64)[which]

@@ -144,7 +144,7 @@ def prepare_session(
     check_measurable(data.validation)
     planes = [
         plane
-        for plane in read_planes(data.images, task, levels, recipe.sizes, recipe.contrasts)
+        for plane in read_planes(data.images, task, levels, recipe)
         if min(plane.shape) >= recipe.patch
     ]
     first = data.origin.steps
@@ -197,6 +197,7 @@ def _sampler(config: TrainingConfig, planes: Sequence[Plane], drawings_among: in
         altered=_altered(config),
         batch=recipe.batch,
         seed=config.seed,
+        negatives=recipe.negatives,
         hardest_of=recipe.hardest_of,
         drawn=recipe.drawn,
         drawings=drawings_among,

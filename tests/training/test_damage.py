@@ -17,7 +17,8 @@ from memnet_cli.stores.datasets import DatasetImage
 from memnet_cli.tasks import get_task
 from memnet_cli.training.damage import Damage
 from memnet_cli.training.pictures import Plane, load_pictures, read_planes
-from memnet_cli.training.sampler import Patches
+from memnet_cli.training.recipe import Recipe
+from memnet_cli.training.sampler import ORIENTATIONS, Patches
 
 _CPU = torch.device("cpu")
 _PATCH = 16
@@ -131,6 +132,53 @@ def test_both_patches_are_turned_alike_in_eight_different_ways(planes: list[Plan
     assert len({pair[0].numpy().tobytes() for pair in views}) == 8
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_negative_is_what_shrinking_the_negative_gives(planes: list[Plane], scale: int) -> None:
+    damage = Damage(get_task("sr"), load_pictures(planes, (), _CPU), _PATCH, 0)
+    clean, degraded = damage.pairs(_patches([12, 24], [12, 12], scale, ORIENTATIONS), None)
+    for k, (y, x) in enumerate([(12, 12), (24, 12)]):
+        whole = prepare(255 - planes[k], get_task("sr"), scale, np.random.default_rng(0))
+        window = np.s_[y : y + _PATCH, x : x + _PATCH]
+        assert np.abs(clean[k, 0].numpy() - whole.clean[window] / 255.0).max() < 2e-6
+        assert np.abs(degraded[k, 0].numpy() - whole.degraded[window]).max() < 2e-6
+
+
+def test_a_negative_jpeg_is_a_jpeg_of_the_negative_to_a_few_grey_levels(
+    planes: list[Plane],
+) -> None:
+    # the middle of a JPEG's range is 128 and not 127.5: coefficients are rounded otherwise here
+    # and there
+    damage = Damage(get_task("jpeg"), load_pictures(planes, (40,), _CPU), _PATCH, 0)
+    patches = _patches([8], [8], 40, ORIENTATIONS)
+    _, degraded = damage.pairs(patches, None)
+    own = jpeg_compress(255 - planes[0], 40)[8 : 8 + _PATCH, 8 : 8 + _PATCH]
+    apart = degraded[0, 0].numpy() * 255.0 - own
+    assert np.sqrt(np.mean(apart**2)) < 2.0
+    damaged = planes[0][8 : 8 + _PATCH, 8 : 8 + _PATCH].astype(np.float64) - (255.0 - own)
+    assert np.sqrt(np.mean(damaged**2)) > 2.0
+
+
+def _wave(height: int, width: int, length: float, degrees: float) -> NDArray[np.float64]:
+    """Return a plane wave about the middle, odd there, so that its sign tells the direction."""
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    angle = np.radians(degrees)
+    along = (x - (width - 1) / 2) * np.cos(angle) + (y - (height - 1) / 2) * np.sin(angle)
+    return 127.5 + 100.0 * np.sin(2 * np.pi * along / length)
+
+
+def test_turned_copies_are_turned_and_shrunk(tmp_path: Path) -> None:
+    # a wave that is turned is a wave of another direction; the middle has no mirrored corners
+    path = tmp_path / "wave.png"
+    Image.fromarray(np.rint(_wave(120, 160, 24.0, 0.0)).astype(np.uint8)).save(path)
+    recipe = Recipe(sizes=(1.0, 0.5), turns=(30.0, 45.0))
+    planes = read_planes([DatasetImage("wave.png", path, None)], get_task("denoise"), (), recipe)
+    assert [p.shape for p in planes] == [(120, 160), (60, 80), (60, 80), (60, 80)]
+    middle = np.s_[18:42, 24:56]
+    for plane, degrees in zip(planes[1:], (0.0, -30.0, -45.0), strict=True):
+        expected = _wave(60, 80, 12.0, degrees)[middle]
+        assert np.abs(plane[middle] - expected).max() < 4.0  # shrinking softens it a little
+
+
 def test_planes_are_those_that_the_benchmark_measures(pictures: Path) -> None:
     path = pictures / "0.png"
     image = DatasetImage("0.png", path, None)
@@ -138,17 +186,19 @@ def test_planes_are_those_that_the_benchmark_measures(pictures: Path) -> None:
     for name in ("sr", "denoise", "jpeg"):
         task = get_task(name)
         level = task.levels[0]
-        (plane,) = read_planes([image], task, (2, 3, 4) if name == "sr" else (), (1.0,))
+        (plane,) = read_planes([image], task, (2, 3, 4) if name == "sr" else (), Recipe())
         measured = prepare(pixels, task, level, np.random.default_rng(0)).clean
         assert np.array_equal(plane, measured[: plane.shape[0], : plane.shape[1]])
-    sizes = [p.shape for p in read_planes([image], get_task("denoise"), (), (1.0, 0.5))]
+    recipe = Recipe(sizes=(1.0, 0.5))
+    sizes = [p.shape for p in read_planes([image], get_task("denoise"), (), recipe)]
     assert sizes == [(60, 72), (30, 36)]
 
 
 def test_contrast_is_raised_about_the_mean_and_clipped(pictures: Path) -> None:
     image = DatasetImage("0.png", pictures / "0.png", None)
-    own, more = read_planes([image], get_task("denoise"), (), (1.0,), (1.0, 2.0))
-    assert np.array_equal(own, read_planes([image], get_task("denoise"), ())[0])
+    recipe = Recipe(contrasts=(1.0, 2.0))
+    own, more = read_planes([image], get_task("denoise"), (), recipe)
+    assert np.array_equal(own, read_planes([image], get_task("denoise"), (), Recipe())[0])
     wanted = own.mean() + 2.0 * (own - own.mean())
     assert wanted.min() < 0 or wanted.max() > 255
     assert np.abs(more - wanted.clip(0, 255)).max() < 2  # the mean, then the result are rounded

@@ -99,12 +99,15 @@ def test_overrides_reach_fields_lists_and_the_model() -> None:
         ("hardest_of=0", "hardest_of is 0: expected 1 or more"),
         ("drawn=1.5", "drawn is 1.5: expected 0 to 1"),
         ("sizes=2.0", "sizes is .*: expected sizes over 0 and up to 1"),
+        ("turns=45,90", "turns is .*: expected degrees over 0 and under 90"),
+        ("sizes=1.0 turns=45", "turns is .*: expected none without a size under 1"),
+        ("negatives=-1", "negatives is -1.0: expected 0 to 1"),
         ("contrasts=1.0,0.0", "contrasts is .*: expected contrasts over 0 and up to 10"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(override: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        load_recipe("fast", "memnet", [override])
+        load_recipe("fast", "memnet", override.split())
 
 
 def test_a_recipe_of_the_users_own(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from memnet_cli.errors import DatasetError
 from memnet_cli.training.detail import detail_sums
-from memnet_cli.training.sampler import Patches, Sampler
+from memnet_cli.training.sampler import ORIENTATIONS, Patches, Sampler
 
 _HEIGHTS, _WIDTHS = np.array([48, 60, 36]), np.array([60, 36, 96])
 _RANDOM = Sampler(
@@ -99,6 +99,19 @@ def test_noise_levels_come_from_the_whole_range_and_some_patches_stay_clean() ->
     noisy = levels[levels > 0]
     assert (noisy.min(), noisy.max()) == (5, 75)
     assert noisy.mean() == pytest.approx(40, abs=1.5)
+
+
+def test_a_share_of_the_patches_are_negatives_and_all_else_stays() -> None:
+    plain, mixed = _RANDOM, replace(_RANDOM, negatives=0.25)
+    share = []
+    for step in range(50):
+        before, after = plain.draw(step), mixed.draw(step)
+        negative = after.orientation >= ORIENTATIONS
+        share.append(negative.mean())
+        assert np.array_equal(after.orientation % ORIENTATIONS, before.orientation)
+        for field in ("picture", "top", "left", "level", "altered"):
+            assert np.array_equal(getattr(after, field), getattr(before, field))
+    assert np.mean(share) == pytest.approx(0.25, abs=0.06)
 
 
 def test_parts_of_a_step_make_up_the_step() -> None:
