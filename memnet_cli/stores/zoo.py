@@ -23,7 +23,7 @@ MIRROR_VARIABLE = "MEMNET_WEIGHTS_MIRROR"
 MANIFEST = "weights.json"
 DEFAULT_MODEL = "memnet"
 #: What removes a JPEG's blocks before it is enlarged: good JPEGs are not spoiled, and it is fast.
-DEBLOCKING_WEIGHTS = "memnet-m10r1u2-jpeg"
+DEBLOCKING_WEIGHTS = "memnet-m16r1u2-jpeg"
 #: How the names of the MemNet authors' models begin, which are converted into the cache.
 AUTHORS = "authors-"
 
