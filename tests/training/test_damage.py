@@ -163,7 +163,8 @@ def _wave(height: int, width: int, length: float, degrees: float) -> NDArray[np.
     y, x = np.mgrid[:height, :width].astype(np.float64)
     angle = np.radians(degrees)
     along = (x - (width - 1) / 2) * np.cos(angle) + (y - (height - 1) / 2) * np.sin(angle)
-    return 127.5 + 100.0 * np.sin(2 * np.pi * along / length)
+    wave: NDArray[np.float64] = 127.5 + 100.0 * np.sin(2 * np.pi * along / length)
+    return wave
 
 
 def test_turned_copies_are_turned_and_shrunk(tmp_path: Path) -> None:
