@@ -146,7 +146,7 @@ def test_profile(memnet: Memnet, tiny_weights: dict[str, Path], small_peaks: Non
         (["--model", "memnets"], "Did you mean 'memnet'"),
         (["--model", "bicubic"], "which bicubic is not"),
         (["--model", "memnet+"], "leave + and : out"),
-        (["--model", "memnet@11"], "past the last"),
+        (["--model", "memnet@99"], "past the last"),
         (["--size", "512x"], "is no size"),
         (["--size", "8"], "is no size"),
         (["--task", "blur"], "There is no task 'blur'"),

@@ -50,7 +50,8 @@ def test_int8_restores_real_pictures_within_a_twentieth_of_a_decibel(
     quantised = Restorer.load(task=task, precision="int8")
     if quantised.engine.runtime.precision != "int8":
         pytest.skip("this CPU or this torch has no oneDNN convolutions in 8 bits")
-    clean = photograph[60:156, 150:246, 1] / 255.0
+    # of 96 x 96 pixels the losses scatter by as much as they are
+    clean = photograph[30:222, 130:322, 1] / 255.0
     for level in exact.task.levels:
         damaged = exact.task.degrade(clean, level, np.random.default_rng(0)).astype(np.float32)
         results = [restorer.restore_plane(damaged) for restorer in (exact, quantised)]
