@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -77,6 +78,7 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()  # a wrapped network that outlives its group can abort the process at its end
         dist.destroy_process_group()
 
 

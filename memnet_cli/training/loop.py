@@ -122,7 +122,9 @@ def train(
                 release_folder(folder)
             raise
         try:
-            return _run(session, trainee)
+            result = _run(session, trainee)
+            del session, trainee  # before the processes part
+            return result
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
