@@ -22,7 +22,6 @@ from memnet_cli.imaging.resize import imresize
 from memnet_cli.restoration.host_memory import reuse_freed_memory
 from memnet_cli.restoration.restorer import Restorer
 from memnet_cli.stores.datasets import find_images
-from memnet_cli.stores.zoo import DEBLOCKING_WEIGHTS
 from memnet_cli.tasks import TASKS
 
 Plane = NDArray[np.floating]
@@ -45,7 +44,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     reuse_freed_memory()
-    jpeg = Restorer.load(task="jpeg", weights=options.jpeg_weights or DEBLOCKING_WEIGHTS)
+    jpeg = Restorer.load(task="jpeg", level=100, weights=options.jpeg_weights)
     planes = []
     for image in find_images(options.dataset, data_dir=options.data_dir):
         with Image.open(image.path, formats=["PNG", "BMP", "JPEG"]) as opened:

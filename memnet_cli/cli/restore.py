@@ -214,11 +214,11 @@ def _load(files: Mapping[str, Path], options: RuntimeOptions) -> dict[str, Resto
 
 
 def _deblocker(options: RuntimeOptions) -> dict[str, Restorer]:
-    """Return what restores JPEGs before they are enlarged, whatever enlarges them."""
+    """Return what restores JPEGs before they are enlarged: the default for good ones, MemNet's."""
     from memnet_cli.stores.weights import find_weights
-    from memnet_cli.stores.zoo import DEBLOCKING_WEIGHTS, DEFAULT_MODEL
+    from memnet_cli.stores.zoo import DEFAULT_MODEL
 
-    file = find_weights(DEBLOCKING_WEIGHTS, model=DEFAULT_MODEL, task="jpeg")
+    file = find_weights(None, model=DEFAULT_MODEL, task="jpeg", level=100)
     return _load({"jpeg": file}, replace(options, exit_block=None, nlrn_stride=None))
 
 

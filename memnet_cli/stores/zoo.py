@@ -22,8 +22,6 @@ RELEASE_ADDRESS = "https://github.com/memnet-cli/memnet/releases/download/weight
 MIRROR_VARIABLE = "MEMNET_WEIGHTS_MIRROR"
 MANIFEST = "weights.json"
 DEFAULT_MODEL = "memnet"
-#: What removes a JPEG's blocks before it is enlarged: good JPEGs are not spoiled, and it is fast.
-DEBLOCKING_WEIGHTS = "memnet-m16r1u2-jpeg"
 #: How the names of the MemNet authors' models begin, which are converted into the cache.
 AUTHORS = "authors-"
 

@@ -76,7 +76,7 @@ class WhitenedMuon(Muon):
     def _white(self, weights: list[nn.Parameter], directions: Tensor) -> Tensor:
         factors = self._stacked_factors(weights)
         if any("change" not in self.state[weight] for weight in weights):
-            # hardly another at the steps until the next look
+            # nearly the same at all steps until the next look, and dear to compute
             own = (orthogonalised(directions, self.dtype) @ factors).norm(dim=(1, 2))
             for weight, change in zip(weights, own, strict=True):
                 self.state[weight]["change"] = change

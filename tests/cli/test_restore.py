@@ -17,7 +17,6 @@ from PIL import Image
 from memnet_cli.imaging.images import read_provenance
 from memnet_cli.restoration.restorer import Restorer
 from memnet_cli.stores import weights
-from memnet_cli.stores.zoo import DEBLOCKING_WEIGHTS
 from tests.cli.conftest import Memnet
 
 
@@ -188,8 +187,7 @@ def test_a_jpeg_is_deblocked_before_it_is_enlarged(
     recorded = read_provenance(Path("out/poor.png"))
     assert recorded["memnet:task"] == "jpeg, sr"
     assert recorded["memnet:weights"].count("sha256:") == 2
-    jpeg = ("restore", "--task", "jpeg", "--weights", DEBLOCKING_WEIGHTS)
-    memnet(*jpeg, "--chroma", "poor.jpg", "better.png")
+    memnet("restore", "--task", "jpeg", "--chroma", "poor.jpg", "better.png")
     memnet(*sr, "better.png", "apart.png")
     # apart, the deblocked picture is rounded to 8 bits on the way
     apart, together = (pixels(name).astype(int) for name in ("apart.png", "out/poor.png"))
