@@ -16,10 +16,31 @@ from torch import Tensor
 
 from memnet_cli.imaging.resize import bicubic_matrix
 from memnet_cli.tasks import Task
+from memnet_cli.training.compression import EarlierSaves, compressed, earlier_saves
 from memnet_cli.training.pictures import Pictures
 from memnet_cli.training.sampler import ORIENTATIONS, Patches
 
 _NOISE = 3
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What is drawn for the damage of B patches.
+
+    Attributes:
+        noise: (B, P, P), standard normal, of denoise.
+        earlier: how JPEGs were compressed before, where they can have been.
+    """
+
+    noise: Tensor | None = None
+    earlier: EarlierSaves | None = None
+
+    def part(self, chosen: slice) -> Chance:
+        """Return what belongs to some of the patches."""
+        return Chance(
+            None if self.noise is None else self.noise[chosen],
+            None if self.earlier is None else self.earlier.part(chosen),
+        )
 
 
 @dataclass(frozen=True)
@@ -30,33 +51,40 @@ class Damage:
         task: the degradation.
         pictures: on the device.
         patch: side of a patch.
-        seed: of the noise.
+        seed: of the noise, and of what JPEGs were before.
+        qualities: of JPEGs before, which patches that are ``altered`` were (jpeg).
     """
 
     task: Task
     pictures: Pictures
     patch: int
     seed: int
+    qualities: tuple[int, ...] = ()
 
-    def noise(self, step: int, batch: int) -> Tensor | None:
-        """Return standard normal (batch, P, P) noise for a whole step; None if the task has none.
+    def chance(self, step: int, batch: int) -> Chance:
+        """Return what is drawn for the damage of a whole step.
 
-        Drawn for all processes at once, so that it does not depend on how many there are.
+        For all processes at once, so that it does not depend on how many there are.
         """
-        if self.task.name != "denoise":
-            return None
+        if self.task.name == "denoise":
+            return Chance(noise=self._noise(step, batch))
+        if self.task.name == "jpeg" and self.qualities:
+            return Chance(earlier=earlier_saves(self.qualities, self.seed, step, batch))
+        return Chance()
+
+    def _noise(self, step: int, batch: int) -> Tensor:
         device = self.pictures.pixels.device
         key = np.random.SeedSequence([self.seed, _NOISE, step]).generate_state(1, np.uint64)[0]
         generator = torch.Generator(device).manual_seed(int(key) >> 1)
         shape = (batch, self.patch, self.patch)
         return torch.randn(shape, generator=generator, device=device)
 
-    def pairs(self, patches: Patches, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+    def pairs(self, patches: Patches, chance: Chance) -> tuple[Tensor, Tensor]:
         """Return clean and degraded patches, each (B, 1, P, P) float32.
 
         Args:
             patches: B patches.
-            noise: those B of :meth:`noise`.
+            chance: those B of :meth:`chance`.
         """
         device = self.pictures.pixels.device
         picture, top, left, orientation = (
@@ -66,25 +94,19 @@ class Damage:
         if self.task.name == "sr":
             clean, degraded = self._shrunk(patches, picture, top, left)
         else:
-            zero = torch.zeros_like(picture)
-            clean = self.pictures.cut(picture, top, left, self.patch, zero)
-            if noise is not None:
+            clean = self.pictures.cut(picture, top, left, self.patch)
+            if chance.noise is not None:
                 sigma = torch.from_numpy(patches.level).to(device) / 255.0
-                degraded = clean + sigma[:, None, None] * noise
+                degraded = clean + sigma[:, None, None] * chance.noise
             else:
-                row = torch.from_numpy(self._rows(patches)).to(device)
-                degraded = self.pictures.cut(picture, top, left, self.patch, row)
+                saved = compressed(self.pictures.planes, patches, self.patch, chance.earlier)
+                degraded = torch.from_numpy(saved).to(device, non_blocking=True).float() / 255.0
         order = _orientations(self.patch, device)[orientation % ORIENTATIONS]
         negative = (orientation >= ORIENTATIONS)[:, None]
         both = [planes.flatten(1).gather(1, order) for planes in (clean, degraded)]
         clean, degraded = (torch.where(negative, 1.0 - planes, planes) for planes in both)
         shape = (-1, 1, self.patch, self.patch)
         return clean.view(shape), degraded.view(shape)
-
-    def _rows(self, patches: Patches) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        known = {quality: row for row, quality in enumerate(self.pictures.qualities, start=1)}
-        rows = np.array([known[int(level)] for level in patches.level], np.int64)
-        return np.where(patches.altered, rows + len(known), rows)
 
     def _shrunk(
         self, patches: Patches, picture: Tensor, top: Tensor, left: Tensor
@@ -98,7 +120,7 @@ class Damage:
             altered = torch.from_numpy(patches.altered[patches.level == scale]).to(device)
             margin, side, down, up = _bicubic(int(scale), self.patch, device)
             corner = top[which] - margin, left[which] - margin
-            square = self.pictures.cut(picture[which], *corner, side, torch.zeros_like(which))
+            square = self.pictures.cut(picture[which], *corner, side)
             small = down @ square @ down.T
             rounded = (small.clamp(0.0, 1.0) * 255.0).round() / 255.0
             small = torch.where(altered[:, None, None], rounded, small)

@@ -15,7 +15,7 @@ from torch import Tensor
 from memnet_cli.evaluation.benchmark import read_uint8
 from memnet_cli.evaluation.protocols import grey_uint8
 from memnet_cli.imaging.color import luma_uint8
-from memnet_cli.imaging.degradations import crop_to_multiple, jpeg_compress, jpeg_resaved
+from memnet_cli.imaging.degradations import crop_to_multiple
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.stores.datasets import DatasetImage
 from memnet_cli.tasks import Task
@@ -29,34 +29,30 @@ class Pictures:
     """All planes, one after the other, as 8-bit values on the device.
 
     Attributes:
-        pixels: (1 + Q, total) uint8: the clean planes, then their copies at every JPEG quality;
-            (1 + 2 Q, total) with the copies that were a JPEG before.
+        pixels: (total,) uint8.
         starts, heights, widths: (N,) int64 on the device.
-        sizes: (N, 2) heights and widths on the host.
-        qualities: JPEG quality factors of rows 1 to Q.
+        planes: the same pictures on the host, (H, W) each.
     """
 
     pixels: Tensor
     starts: Tensor
     heights: Tensor
     widths: Tensor
-    sizes: NDArray[np.int64]
-    qualities: tuple[int, ...]
+    planes: tuple[Plane, ...]
 
-    def cut(self, picture: Tensor, top: Tensor, left: Tensor, side: int, row: Tensor) -> Tensor:
+    def cut(self, picture: Tensor, top: Tensor, left: Tensor, side: int) -> Tensor:
         """Return (B, side, side) float32 in [0, 1]; mirrored beyond the edges of the pictures.
 
         Args:
             picture, top, left: (B,) int64; corners may lie outside.
             side: of the square.
-            row: (B,) row of ``pixels``, 0 for the clean planes.
         """
         along = torch.arange(side, device=self.pixels.device)
         y = _mirrored(top[:, None] + along, self.heights[picture, None])
         x = _mirrored(left[:, None] + along, self.widths[picture, None])
-        start = self.starts[picture] + row * self.pixels.shape[1]
+        start = self.starts[picture]
         index = start[:, None, None] + (y * self.widths[picture, None])[:, :, None] + x[:, None, :]
-        return self.pixels.view(-1)[index].float() / 255.0
+        return self.pixels[index].float() / 255.0
 
 
 def _mirrored(index: Tensor, length: Tensor) -> Tensor:
@@ -130,38 +126,18 @@ def _resized(plane: Plane, size: float) -> Plane:
     return rounded
 
 
-def load_pictures(
-    planes: Sequence[Plane],
-    qualities: Sequence[int],
-    device: torch.device,
-    resaving: np.random.Generator | None = None,
-) -> Pictures:
-    """Put the planes on the device, with a JPEG copy of each at every one of ``qualities``.
-
-    With ``resaving``, further copies at each that were a JPEG of any of these qualities before,
-    with its blocks anywhere, as it draws them.
-    """
-    rows = [np.concatenate([plane.ravel() for plane in planes])] if planes else []
-    for quality in qualities:
-        rows.append(np.concatenate([jpeg_compress(plane, quality).ravel() for plane in planes]))
-    if resaving is not None:
-        for quality in qualities:
-            copies = [_resaved(plane, qualities, quality, resaving) for plane in planes]
-            rows.append(np.concatenate([copy.ravel() for copy in copies]))
+def load_pictures(planes: Sequence[Plane], device: torch.device) -> Pictures:
+    """Put the planes on the device."""
     sizes = np.array([plane.shape for plane in planes], np.int64).reshape(-1, 2)
     starts = np.cumsum([0, *(plane.size for plane in planes)])[:-1]
+    pixels = np.concatenate([plane.ravel() for plane in planes])
     return Pictures(
-        pixels=torch.from_numpy(np.stack(rows)).to(device),
+        pixels=torch.from_numpy(pixels).to(device),
         starts=torch.from_numpy(starts.astype(np.int64)).to(device),
         heights=torch.from_numpy(sizes[:, 0].copy()).to(device),
         widths=torch.from_numpy(sizes[:, 1].copy()).to(device),
-        sizes=sizes,
-        qualities=tuple(qualities),
+        planes=tuple(
+            pixels[start : start + plane.size].reshape(plane.shape)
+            for start, plane in zip(starts, planes, strict=True)
+        ),
     )
-
-
-def _resaved(
-    plane: Plane, qualities: Sequence[int], quality: int, rng: np.random.Generator
-) -> Plane:
-    top, left = (int(offset) for offset in rng.integers(0, 8, 2))
-    return jpeg_resaved(plane, int(rng.choice(qualities)), quality, top, left)

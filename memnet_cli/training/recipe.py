@@ -78,8 +78,7 @@ class Recipe:
             shrunk, mirrored where a corner would be empty.
         contrasts: of the copies of every picture at every size, 1 for its own; clipped to black and
             white.
-        negatives: share of patches with black for white, the degraded as well as the clean;
-            the damage of every task is the same for them, of JPEG but for roundings.
+        negatives: share of patches with black for white, the degraded as well as the clean.
         levels: exactly these, one that is named twice drawn twice as often; empty leaves it to
             ``wide``.
         wide: train beyond the papers' levels: see ``sigmas``, ``qualities``, ``quantised``.

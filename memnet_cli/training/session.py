@@ -29,9 +29,6 @@ from memnet_cli.training.validation import check_measurable
 
 #: How many drawings a run makes.
 _DRAWINGS = 160
-#: Distinguishes what pictures that are saved twice are drawn from; the sampler and the noise have
-#: 1 to 3.
-_RESAVED = 4
 
 
 @dataclass(frozen=True)
@@ -114,8 +111,8 @@ class Session:
         return self.sampler.draw(self._since_the_first(step)).part(part)
 
     def _pairs(self, step: int, part: slice, patches: Patches) -> tuple[Tensor, Tensor]:
-        noise = self.damage.noise(self._since_the_first(step), self.config.recipe.batch)
-        return self.damage.pairs(patches, None if noise is None else noise[part])
+        chance = self.damage.chance(self._since_the_first(step), self.config.recipe.batch)
+        return self.damage.pairs(patches, chance.part(part))
 
     def _since_the_first(self, step: int) -> int:
         """Return the step's number with those before the run, whose patches are known already."""
@@ -151,11 +148,13 @@ def prepare_session(
     drawn = drawings(_DRAWINGS, recipe.patch, config.seed, first) if recipe.drawn else []
     planes += drawn
     sampler = _sampler(config, planes, len(drawn))
-    qualities = levels if task.name == "jpeg" else ()
-    # others than before the run, as with patches, noise and drawings
-    drawing = np.random.default_rng([config.seed, _RESAVED, first])
-    resaving = drawing if sampler.altered and qualities else None
-    pictures = load_pictures(planes, qualities, runtime.device, resaving)
+    damage = Damage(
+        task,
+        load_pictures(planes, runtime.device),
+        recipe.patch,
+        config.seed,
+        qualities=levels if sampler.altered else (),
+    )
     return Session(
         config=config,
         data=data,
@@ -164,7 +163,7 @@ def prepare_session(
         folder=folder,
         clock=clock,
         sampler=sampler,
-        damage=Damage(task, pictures, recipe.patch, config.seed),
+        damage=damage,
         teacher=load_teacher(config, runtime),
         conv_peak=measured_conv_peak(runtime),
         stop=stop,

@@ -15,7 +15,7 @@ from memnet_cli.imaging.degradations import downscale, jpeg_compress, jpeg_resav
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.stores.datasets import DatasetImage
 from memnet_cli.tasks import get_task
-from memnet_cli.training.damage import Damage
+from memnet_cli.training.damage import Chance, Damage
 from memnet_cli.training.pictures import Plane, load_pictures, read_planes
 from memnet_cli.training.recipe import Recipe
 from memnet_cli.training.sampler import ORIENTATIONS, Patches
@@ -51,8 +51,8 @@ def test_shrunk_patches_equal_those_of_whole_shrunk_pictures(
     top, left = [0, 44, 24, 12, 32 // scale * scale, 0], [0, 20, 0, 12, 44 // scale * scale, 12]
     top[1] = (60 - _PATCH) // scale * scale
     left[1] = (36 - _PATCH) // scale * scale
-    damage = Damage(get_task("sr"), load_pictures(planes, (), _CPU), _PATCH, 0)
-    clean, degraded = damage.pairs(_patches(top, left, scale), None)
+    damage = Damage(get_task("sr"), load_pictures(planes, _CPU), _PATCH, 0)
+    clean, degraded = damage.pairs(_patches(top, left, scale), Chance())
     for k, (y, x) in enumerate(zip(top, left, strict=True)):
         rng = np.random.default_rng(0)
         whole = prepare(planes[k % 2], get_task("sr"), scale, rng)
@@ -62,10 +62,10 @@ def test_shrunk_patches_equal_those_of_whole_shrunk_pictures(
 
 
 def test_a_small_picture_of_8_bits(planes: list[Plane]) -> None:
-    damage = Damage(get_task("sr"), load_pictures(planes, (), _CPU), _PATCH, 0)
+    damage = Damage(get_task("sr"), load_pictures(planes, _CPU), _PATCH, 0)
     patches = _patches([12, 12], [12, 12], 3)
     patches.altered[1] = True
-    _, degraded = damage.pairs(patches, None)
+    _, degraded = damage.pairs(patches, Chance())
     small = np.rint(downscale(planes[1] / 255.0, 3) * 255.0) / 255.0
     whole = imresize(small, shape=planes[1].shape)
     assert np.abs(degraded[1, 0].numpy() - whole[12:28, 12:28]).max() < 2e-6
@@ -74,55 +74,83 @@ def test_a_small_picture_of_8_bits(planes: list[Plane]) -> None:
 
 
 def test_noise_has_its_level_and_does_not_depend_on_the_part(planes: list[Plane]) -> None:
-    damage = Damage(get_task("denoise"), load_pictures(planes, (), _CPU), _PATCH, 5)
+    damage = Damage(get_task("denoise"), load_pictures(planes, _CPU), _PATCH, 5)
     patches = _patches([3, 7] * 32, [9, 1] * 32, 50)
     patches.level[0] = 0
-    noise = damage.noise(11, 64)
-    assert noise is not None
-    clean, degraded = damage.pairs(patches, noise)
+    chance = damage.chance(11, 64)
+    clean, degraded = damage.pairs(patches, chance)
     assert torch.equal(clean[0], degraded[0])
     assert float((degraded - clean)[1:].std()) * 255 == pytest.approx(50, rel=0.03)
-    half = damage.pairs(patches.part(slice(32, 64)), noise[32:])
-    assert torch.equal(half[1], degraded[32:])
-    again = damage.noise(11, 64)
-    assert again is not None and torch.equal(again, noise)
-    other = damage.noise(12, 64)
-    assert other is not None and not torch.equal(other, noise)
+    half = slice(32, 64)
+    assert torch.equal(damage.pairs(patches.part(half), chance.part(half))[1], degraded[half])
+    assert torch.equal(damage.pairs(patches, damage.chance(11, 64))[1], degraded)
+    assert not torch.equal(damage.pairs(patches, damage.chance(12, 64))[1][1:], degraded[1:])
 
 
-def test_jpeg_patches_are_cut_from_compressed_pictures(planes: list[Plane]) -> None:
-    pictures = load_pictures(planes, (10, 40), _CPU)
-    damage = Damage(get_task("jpeg"), pictures, _PATCH, 0)
-    _, degraded = damage.pairs(_patches([5, 11], [3, 13], 40), None)
-    for k, (y, x) in enumerate([(5, 3), (11, 13)]):
-        whole = prepare(planes[k], get_task("jpeg"), 40, np.random.default_rng(0)).degraded
-        window = whole[y : y + _PATCH, x : x + _PATCH]
-        assert degraded[k, 0].numpy() == pytest.approx(window, abs=1e-6)
+def test_jpeg_patches_are_those_of_compressed_pictures(planes: list[Plane]) -> None:
+    damage = Damage(get_task("jpeg"), load_pictures(planes, _CPU), _PATCH, 0)
+    # in the middle, and at the edges, of which the blocks of the second picture (60 x 36) are cut
+    top, left = [5, 11, 0, 44, 32], [3, 13, 44, 20, 0]
+    for quality in (10, 40, 95):
+        _, degraded = damage.pairs(_patches(top, left, quality), Chance())
+        for k, (y, x) in enumerate(zip(top, left, strict=True)):
+            rng = np.random.default_rng(0)
+            whole = prepare(planes[k % 2], get_task("jpeg"), quality, rng).degraded
+            window = whole[y : y + _PATCH, x : x + _PATCH]
+            assert degraded[k, 0].numpy() == pytest.approx(window, abs=1e-6)
 
 
 def test_jpeg_patches_of_pictures_that_were_saved_before(planes: list[Plane]) -> None:
-    pictures = load_pictures(planes, (10, 40), _CPU, np.random.default_rng(7))
-    damage = Damage(get_task("jpeg"), pictures, _PATCH, 0)
-    patches = _patches([5, 11, 5], [3, 13, 3], 40)
-    patches.altered[:2] = True
-    _, degraded = damage.pairs(patches, None)
-    for k, (y, x) in enumerate([(5, 3), (11, 13)]):
-        window = np.s_[y : y + _PATCH, x : x + _PATCH]
-        seen = np.rint(degraded[k, 0].numpy() * 255.0)
-        # one of the qualities before and one of the places of the blocks
-        assert any(
-            np.array_equal(seen, jpeg_resaved(planes[k], first, 40, top, left)[window])
-            for first in (10, 40)
-            for top in range(8)
-            for left in range(8)
-        )
-    once = jpeg_compress(planes[0], 40)[5 : 5 + _PATCH, 3 : 3 + _PATCH]
-    assert np.array_equal(np.rint(degraded[2, 0].numpy() * 255.0), once)
+    # of whole blocks: the last, cut one of a picture is filled up before either compression
+    whole = [planes[0][:48, :56], planes[1][:56, :32]]
+    damage = Damage(get_task("jpeg"), load_pictures(whole, _CPU), _PATCH, 7, qualities=(10, 40))
+    top, left = [5, 11, 0, 40] * 8, [3, 13, 40, 16] * 8
+    patches = _patches(top, left, 40)
+    patches.altered[:-1] = True
+    chance = damage.chance(3, len(top))
+    _, degraded = damage.pairs(patches, chance)
+    earlier = chance.earlier
+    assert earlier is not None
+    assert set(earlier.quality) == {10, 40} and set(earlier.top) | set(earlier.left) == {*range(8)}
+    for k, (y, x) in enumerate(zip(top[:-1], left[:-1], strict=True)):
+        before = int(earlier.quality[k]), 40, int(earlier.top[k]), int(earlier.left[k])
+        expected = jpeg_resaved(whole[k % 2], *before)[y : y + _PATCH, x : x + _PATCH]
+        assert np.array_equal(np.rint(degraded[k, 0].numpy() * 255.0), expected)
+    once = jpeg_compress(whole[1], 40)[40:56, 16:32]
+    assert np.array_equal(np.rint(degraded[-1, 0].numpy() * 255.0), once)
+    other = damage.chance(4, len(top)).earlier
+    assert other is not None and not np.array_equal(other.quality, earlier.quality)
+
+
+def _oriented(plane: Plane, orientation: int) -> Plane:
+    """Return a plane as the sampler numbers orientations."""
+    negative, turned = divmod(orientation, ORIENTATIONS)
+    shown = np.rot90(plane, turned % 4)
+    shown = np.fliplr(shown) if turned >= 4 else shown
+    return np.ascontiguousarray(255 - shown if negative else shown)
+
+
+def test_a_turned_jpeg_is_the_jpeg_of_the_turned_picture(planes: list[Plane]) -> None:
+    # quantisation tables are not the same along rows and columns
+    whole = [plane[:48, :32] for plane in planes]  # of whole blocks, whichever way it is turned
+    damage = Damage(get_task("jpeg"), load_pictures(whole, _CPU), _PATCH, 0)
+    for orientation in range(2 * ORIENTATIONS):
+        _, degraded = damage.pairs(_patches([5], [3], 20, orientation), Chance())
+        mark = np.zeros((48, 32), np.uint8)
+        mark[5 : 5 + _PATCH, 3 : 3 + _PATCH] = 1
+        rows, columns = np.nonzero(_oriented(mark, orientation % ORIENTATIONS))
+        saved = jpeg_compress(_oriented(whole[0], orientation), 20)
+        window = saved[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert np.array_equal(np.rint(degraded[0, 0].numpy() * 255.0), window)
+        if orientation == 1:
+            later = np.rot90(jpeg_compress(whole[0], 20))
+            later = later[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+            assert not np.array_equal(window, later)
 
 
 def test_both_patches_are_turned_alike_in_eight_different_ways(planes: list[Plane]) -> None:
-    damage = Damage(get_task("jpeg"), load_pictures(planes, (10,), _CPU), _PATCH, 0)
-    views = [damage.pairs(_patches([4], [6], 10, turn), None) for turn in range(8)]
+    damage = Damage(get_task("sr"), load_pictures(planes, _CPU), _PATCH, 0)
+    views = [damage.pairs(_patches([4], [6], 2, turn), Chance()) for turn in range(8)]
     upright = [pair[0, 0].numpy() for pair in views[0]]
     for turn, pair in enumerate(views):
         for plane, straight in zip(pair, upright, strict=True):
@@ -134,28 +162,13 @@ def test_both_patches_are_turned_alike_in_eight_different_ways(planes: list[Plan
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_negative_is_what_shrinking_the_negative_gives(planes: list[Plane], scale: int) -> None:
-    damage = Damage(get_task("sr"), load_pictures(planes, (), _CPU), _PATCH, 0)
-    clean, degraded = damage.pairs(_patches([12, 24], [12, 12], scale, ORIENTATIONS), None)
+    damage = Damage(get_task("sr"), load_pictures(planes, _CPU), _PATCH, 0)
+    clean, degraded = damage.pairs(_patches([12, 24], [12, 12], scale, ORIENTATIONS), Chance())
     for k, (y, x) in enumerate([(12, 12), (24, 12)]):
         whole = prepare(255 - planes[k], get_task("sr"), scale, np.random.default_rng(0))
         window = np.s_[y : y + _PATCH, x : x + _PATCH]
         assert np.abs(clean[k, 0].numpy() - whole.clean[window] / 255.0).max() < 2e-6
         assert np.abs(degraded[k, 0].numpy() - whole.degraded[window]).max() < 2e-6
-
-
-def test_a_negative_jpeg_is_a_jpeg_of_the_negative_to_a_few_grey_levels(
-    planes: list[Plane],
-) -> None:
-    # the middle of a JPEG's range is 128 and not 127.5: coefficients are rounded otherwise here
-    # and there
-    damage = Damage(get_task("jpeg"), load_pictures(planes, (40,), _CPU), _PATCH, 0)
-    patches = _patches([8], [8], 40, ORIENTATIONS)
-    _, degraded = damage.pairs(patches, None)
-    own = jpeg_compress(255 - planes[0], 40)[8 : 8 + _PATCH, 8 : 8 + _PATCH]
-    apart = degraded[0, 0].numpy() * 255.0 - own
-    assert np.sqrt(np.mean(apart**2)) < 2.0
-    damaged = planes[0][8 : 8 + _PATCH, 8 : 8 + _PATCH].astype(np.float64) - (255.0 - own)
-    assert np.sqrt(np.mean(damaged**2)) > 2.0
 
 
 def _wave(height: int, width: int, length: float, degrees: float) -> NDArray[np.float64]:
