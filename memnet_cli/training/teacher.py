@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from memnet_cli.checkpoints import load_weights
-from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.gradients import can_train_faster, train_faster
 from memnet_cli.restoration.devices import Runtime
+from memnet_cli.restoration.fast import FastModel, fast_model
 from memnet_cli.restoration.views import VIEWS, turned, turned_back
 from memnet_cli.training.config import TrainingConfig
 
@@ -25,8 +27,8 @@ class Teacher:
     to be learned, up to what the teacher knows.
 
     Attributes:
-        models: on the device, in evaluation; what is taught is the mean of their outputs, whose
-            errors are in part their own.
+        models: from (N, 1, H, W) to the same on the device; what is taught is the mean of their
+            outputs, whose errors are in part their own.
         share: weight of the mean output in the target, 0 to 1.
         levels: smallest and largest level that it is asked at, from 1.
         scales_noise: whether levels are of noise: stronger noise is then scaled down to the
@@ -36,7 +38,7 @@ class Teacher:
             al., CVPR 2016, section 3.5), at the price of one.
     """
 
-    models: tuple[RestorationModel, ...]
+    models: tuple[Callable[[Tensor], Tensor], ...]
     share: float
     levels: tuple[int, int]
     scales_noise: bool = False
@@ -94,13 +96,22 @@ def load_teacher(config: TrainingConfig, runtime: Runtime) -> Teacher | None:
     )
 
 
-def _placed(path: Path, runtime: Runtime) -> RestorationModel:
+def _placed(path: Path, runtime: Runtime) -> Callable[[Tensor], Tensor]:
     """Return the network of a weights file on the device, as it is fastest there."""
     model, _ = load_weights(path)
     model.requires_grad_(False)
     faster = can_train_faster(runtime.device, runtime.dtype)
     layout = torch.contiguous_format if faster else torch.channels_last
     model.to(runtime.device, memory_format=layout)  # type: ignore[call-overload]
+    fast = fast_model(model, runtime)
+    if fast is not None:
+        return partial(_alone, fast)
     if faster:
         train_faster(model)
     return model
+
+
+def _alone(fast: FastModel, planes: Tensor) -> Tensor:
+    """Restore outside autocast: the function knows which of its steps are in which precision."""
+    with torch.autocast(planes.device.type, enabled=False):
+        return fast(planes, None)

@@ -7,6 +7,7 @@ in few directions, and so does its gradient, a sum over inputs. For white inputs
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import compress
 from operator import is_not
 
@@ -20,10 +21,23 @@ from memnet_cli.training.muon import Muon, orthogonalised
 from memnet_cli.training.recipe import Recipe
 
 #: Steps from one look at the inputs to the next, and patches that are looked at.
-_EVERY = 20
+_EVERY = 50
 _PATCHES = 4
 #: Weight of what was known of the inputs against a new look at them.
-_MEMORY = 0.9
+_MEMORY = 0.8
+
+
+@dataclass(frozen=True)
+class _Factors:
+    """Of the second moments of inputs of B weights of one shape.
+
+    Attributes:
+        roots: (B, n, n) float32, lower triangular L with L L^T the moments.
+        inverses: of L, in the precision of Muon's matrix products.
+    """
+
+    roots: Tensor
+    inverses: Tensor
 
 
 class WhitenedMuon(Muon):
@@ -47,7 +61,7 @@ class WhitenedMuon(Muon):
         super().__init__(weights, recipe, dtype, transposed)
         self._damping = recipe.damping
         # of weights of one shape, with the inputs that they were computed of
-        self._factors: dict[tuple[nn.Parameter, ...], tuple[list[Tensor], Tensor]] = {}
+        self._factors: dict[tuple[nn.Parameter, ...], tuple[list[Tensor], _Factors]] = {}
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -77,26 +91,28 @@ class WhitenedMuon(Muon):
         factors = self._stacked_factors(weights)
         if any("change" not in self.state[weight] for weight in weights):
             # nearly the same at all steps until the next look, and dear to compute
-            own = (orthogonalised(directions, self.dtype) @ factors).norm(dim=(1, 2))
+            own = (orthogonalised(directions, self.dtype) @ factors.roots).norm(dim=(1, 2))
             for weight, change in zip(weights, own, strict=True):
                 self.state[weight]["change"] = change
-        white = torch.linalg.solve_triangular(factors.mT, directions, upper=True, left=False)
-        white = orthogonalised(white, self.dtype)
+        white = orthogonalised(directions.to(self.dtype) @ factors.inverses.mT, self.dtype)
         changes = torch.stack([self.state[weight]["change"] for weight in weights])
-        white *= (changes / white.norm(dim=(1, 2)).clamp(min=1e-12))[:, None, None]
-        steps: Tensor = torch.linalg.solve_triangular(factors, white, upper=False, left=False)
-        return steps
+        changes /= white.float().norm(dim=(1, 2)).clamp(min=1e-12)
+        steps = (white @ factors.inverses).to(directions.dtype)
+        return steps.mul_(changes[:, None, None])
 
-    def _stacked_factors(self, weights: list[nn.Parameter]) -> Tensor:
+    def _stacked_factors(self, weights: list[nn.Parameter]) -> _Factors:
         """Return L of each one's inputs; the damping keeps rare directions from long steps."""
         inputs: list[Tensor] = [self.state[weight]["inputs"] for weight in weights]
-        known, factors = self._factors.get(tuple(weights), ([], inputs[0]))
-        if len(known) != len(inputs) or any(map(is_not, known, inputs)):
-            moments = torch.stack(inputs)
-            even = moments.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12) * self._damping
-            identity = torch.eye(moments.shape[1], device=moments.device)
-            factors = torch.linalg.cholesky(moments + even[:, None, None] * identity)
-            self._factors[tuple(weights)] = inputs, factors
+        known = self._factors.get(tuple(weights))
+        if known is not None and not any(map(is_not, known[0], inputs)):
+            return known[1]
+        moments = torch.stack(inputs)
+        even = moments.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12) * self._damping
+        identity = torch.eye(moments.shape[1], device=moments.device)
+        roots = torch.linalg.cholesky(moments + even[:, None, None] * identity)
+        inverses = torch.linalg.solve_triangular(roots, identity.expand_as(roots), upper=False)
+        factors = _Factors(roots, inverses.to(self.dtype))
+        self._factors[tuple(weights)] = inputs, factors
         return factors
 
 

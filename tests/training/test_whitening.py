@@ -106,14 +106,14 @@ def test_a_regression_on_alike_inputs_is_learned_in_fewer_steps() -> None:
     assert _error_after(optimizer, white, inputs) < 0.2 * left
 
 
-def test_later_looks_count_a_tenth_and_saving_keeps_them() -> None:
+def test_later_looks_count_a_fifth_and_saving_keeps_them() -> None:
     weight = nn.Parameter(torch.zeros(_SHAPE))
     optimizer = WhitenedMuon([weight], _recipe(0.1), torch.float32)
     optimizer.see({weight: torch.eye(_COLUMNS)})
     optimizer.see({weight: 3.0 * torch.eye(_COLUMNS)})
     other = WhitenedMuon([weight], _recipe(0.1), torch.float32)
     other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    torch.testing.assert_close(other.state[weight]["inputs"], 1.2 * torch.eye(_COLUMNS))
+    torch.testing.assert_close(other.state[weight]["inputs"], 1.4 * torch.eye(_COLUMNS))
 
 
 def test_inputs_that_are_loaded_count_at_once() -> None:
@@ -132,14 +132,14 @@ def test_inputs_that_are_loaded_count_at_once() -> None:
     torch.testing.assert_close(weight.detach().flatten(1), _step(gradient, moment))
 
 
-def test_inputs_are_looked_at_every_twentieth_step() -> None:
+def test_inputs_are_looked_at_every_fiftieth_step() -> None:
     model = nn.Conv2d(1, 4, 3, padding=1)
     (weight,) = (p for p in model.parameters() if p.ndim == 4)
     optimizer = WhitenedMuon([weight], _recipe(0.1), torch.float32)
     planes = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    look_at_inputs([optimizer], model, planes, 19, World())
+    look_at_inputs([optimizer], model, planes, 49, World())
     assert not optimizer.state[weight]
-    look_at_inputs([optimizer], model, planes, 20, World())
+    look_at_inputs([optimizer], model, planes, 50, World())
     middle = optimizer.state[weight]["inputs"][4, 4]
     assert float(middle) == pytest.approx(float(planes[:4].square().mean()), rel=1e-5)
 
