@@ -41,6 +41,7 @@ from memnet_cli.imaging.metadata import (
     chroma_step_of,
     exif_of_tiff,
     jpeg_tables_of,
+    luma_blocks_of,
     orientation_of,
     profile_of_tiff,
     provenance_of,
@@ -107,12 +108,14 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
     exif = _exif(image)
     orientation = orientation_of(exif)
     samples = _upright(samples, orientation)
+    upright = samples.shape[0], samples.shape[1]
     source = Source(
         format="JPEG" if image.format == "MPO" else image.format,
         exif=carried_exif(exif, from_tiff=image.format == "TIFF"),
         icc_profile=_profile(image),
         jpeg_tables=jpeg_tables_of(image),
-        chroma_step=chroma_step_of(image, orientation, (samples.shape[0], samples.shape[1])),
+        luma_blocks=luma_blocks_of(image, orientation, upright),
+        chroma_step=chroma_step_of(image, orientation, upright),
         frames=frames,
     )
     return picture_of_samples(samples, bit_depth=depth, source=source)

@@ -7,8 +7,11 @@ import struct
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
+import numpy as np
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
+
+from memnet_cli.imaging.picture import JpegBlocks
 
 #: EXIF orientations that flip a picture, after they have exchanged its sides if they do.
 FLIPPED_VERTICALLY = frozenset({3, 4, 7, 8})
@@ -18,6 +21,8 @@ _ORIENTATION = ExifTags.Base.Orientation
 _RECORD = ExifTags.Base.ProcessingSoftware
 _ICC_PROFILE = 34675
 _BIGTIFF = 43
+#: What the components of a JPEG are called that are R, G and B.
+_RGB = (ord("R"), ord("G"), ord("B"))
 _KEY_PREFIX = "memnet:"
 _SOFTWARE = "Software"
 _SUB_DIRECTORIES = frozenset({int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)})
@@ -169,6 +174,34 @@ def chroma_step_of(
     if orientation in FLIPPED_HORIZONTALLY and width % columns:
         columns = 1
     return rows, columns
+
+
+def luma_blocks_of(
+    image: Image.Image, orientation: int, upright: tuple[int, int]
+) -> JpegBlocks | None:
+    """Return how a JPEG holds luma, or None where it holds none for every pixel.
+
+    Args:
+        image: of Pillow; the layout is that of the file.
+        orientation: EXIF orientation, 1 to 8, by which it is turned.
+        upright: (height, width) after that.
+    """
+    components, tables = getattr(image, "layer", []), jpeg_tables_of(image)
+    if tables is None or len(components) not in (1, 3):
+        return None
+    names = tuple(component[0] for component in components)
+    if len(components) == 3 and (image.info.get("adobe_transform") == 0 or names == _RGB):
+        return None
+    densest = tuple(max(component[axis] for component in components) for axis in (1, 2))
+    if components[0][1:3] != densest:
+        return None
+    table = np.array(tables[0]).reshape(8, 8)
+    height, width = upright
+    return JpegBlocks(
+        table=tuple(int(step) for step in (table.T if orientation >= 5 else table).ravel()),
+        top=height % 8 if orientation in FLIPPED_VERTICALLY else 0,
+        left=width % 8 if orientation in FLIPPED_HORIZONTALLY else 0,
+    )
 
 
 def exif_to_write(

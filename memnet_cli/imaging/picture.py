@@ -17,6 +17,20 @@ _BLOCK_SAMPLES = 1 << 22
 
 
 @dataclass(frozen=True)
+class JpegBlocks:
+    """How a JPEG holds luma, in its upright picture.
+
+    Attributes:
+        table: 64 quantisation steps, row by row of the 8x8 block as it lies in the picture.
+        top, left: 0 to 7, where the first whole block begins.
+    """
+
+    table: tuple[int, ...]
+    top: int
+    left: int
+
+
+@dataclass(frozen=True)
 class Source:
     """What a file said about itself, carried to the output.
 
@@ -26,6 +40,7 @@ class Source:
         icc_profile: the profile that describes the pixels; None stands for sRGB.
         jpeg_tables: the quantisation tables of a JPEG, luma first, each 64 entries in natural
             order (row by row of the 8x8 block, not zigzag).
+        luma_blocks: of a JPEG that holds luma for every pixel, grey or YCbCr; None for others.
         chroma_step: rows and columns from one chroma sample of a JPEG to the next, (2, 2) for
             4:2:0; (1, 1) where every pixel has its own.
         frames: how many frames or pages the file holds; the first was read.
@@ -35,6 +50,7 @@ class Source:
     exif: bytes | None = None
     icc_profile: bytes | None = None
     jpeg_tables: tuple[tuple[int, ...], ...] | None = None
+    luma_blocks: JpegBlocks | None = None
     chroma_step: tuple[int, int] = (1, 1)
     frames: int = 1
 

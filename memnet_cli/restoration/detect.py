@@ -14,9 +14,9 @@ from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 #: Up to this quality blocks are visible; up to that they are worth removing, behind noise; above it
 #: a JPEG counts as clean of them.
 _VISIBLE_BLOCKS, _SLIGHT_BLOCKS = 60, 80
-#: Up to these qualities a JPEG is enlarged better without its blocks: luma (at 95 there is little
-#: left to gain, benchmarks/small_jpeg.py), chroma (benchmarks/colour_jpeg.py).
-_DEBLOCKED_FIRST, _CHROMA_FIRST = 90, 60
+#: Up to these qualities a JPEG is enlarged better without its blocks: luma (at 95 by 0.1 to 0.4 dB,
+#: benchmarks/small_jpeg.py), chroma (benchmarks/colour_jpeg.py).
+_DEBLOCKED_FIRST, _CHROMA_FIRST = 95, 60
 #: Noise below this is not seen and is within what the estimate makes of fine texture.
 _VISIBLE_NOISE = 6.0
 #: Which of the absolute values of the finest detail tells the noise, what counts as none,

@@ -15,6 +15,7 @@ from memnet_cli.imaging.color import (
     rgb_to_ycbcr,
     ycbcr_to_rgb,
 )
+from memnet_cli.imaging.consistency import consistent
 from memnet_cli.imaging.images import Picture
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.tasks import Task
@@ -22,6 +23,8 @@ from memnet_cli.tasks import Task
 Plane = NDArray[np.float32]
 Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
+#: Black and white of MATLAB's YCbCr; those of a JPEG file are 0 and 255.
+_STUDIO = (16.0, 235.0)
 #: Colours are converted, in float64, for as many rows at a time as have about so many pixels.
 _BLOCK_PIXELS = 1 << 20
 
@@ -106,6 +109,25 @@ def _blocks(picture: Picture) -> Iterator[slice]:
     height = max(1, _BLOCK_PIXELS // picture.width)
     for top in range(0, picture.height, height):
         yield slice(top, top + height)
+
+
+def as_the_file_allows(parts: Split, luma: Plane) -> Plane:
+    """Return the luma nearest to the restored one of which the picture's JPEG could be made.
+
+    As it is where the picture did not come from a JPEG that holds luma.
+
+    Args:
+        parts: of YCbCr or grey, luma the first of its planes.
+        luma: restored, on the scale of that.
+    """
+    blocks = parts.picture.source.luma_blocks
+    if blocks is None:
+        return luma
+    low, high = _STUDIO if parts.space is _YCBCR else (0.0, 255.0)
+    black, step = np.float32(low / 255.0), np.float32((high - low) / 255.0**2)
+    restored, decoded = ((plane - black) / step for plane in (luma, parts.planes[0]))
+    nearest: Plane = consistent(restored, decoded, blocks) * step + black
+    return nearest
 
 
 def _every(plane: Plane, steps: tuple[int, int]) -> Plane:

@@ -26,7 +26,7 @@ from memnet_cli.models.nlrn import in_patches
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import Engine, Plane
 from memnet_cli.restoration.fast import fast_model, int8_model
-from memnet_cli.restoration.planes import Split, merge, split
+from memnet_cli.restoration.planes import Split, as_the_file_allows, merge, split
 from memnet_cli.stores.weights import find_weights
 from memnet_cli.tasks import Task, get_task
 
@@ -206,6 +206,8 @@ class Restorer:
     def restore_parts(self, parts: Sequence[Split]) -> list[RestoredParts]:
         """Restore pictures that were taken apart; tiles of equal size share a batch.
 
+        Luma that was a JPEG of a file at hand is one that the file could have been made of.
+
         Raises:
             ImageError, DeviceError: as :meth:`restore` does.
         """
@@ -214,7 +216,10 @@ class Restorer:
         for part in parts:
             own = [next(planes) for _ in part.channels]
             notes = tuple(dict.fromkeys(note for item in own for note in item.notes))
-            results.append(RestoredParts(part, tuple(item.plane for item in own), notes))
+            done = [item.plane for item in own]
+            if self.task.name == "jpeg":
+                done[0] = as_the_file_allows(part, done[0])
+            results.append(RestoredParts(part, tuple(done), notes))
         return results
 
     @property

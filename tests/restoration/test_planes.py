@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from skimage.color import rgb2ycbcr, ycbcr2rgb
 
-from memnet_cli.imaging.images import Picture, picture_from_array
+from memnet_cli.imaging.images import Picture, picture_from_array, picture_from_pil
 from memnet_cli.restoration import planes
-from memnet_cli.restoration.planes import merge, split
+from memnet_cli.restoration.planes import as_the_file_allows, merge, split
 from memnet_cli.tasks import get_task
 
 
@@ -99,3 +101,21 @@ def test_a_grey_picture_in_colour_stays_grey(task: str, chroma: bool) -> None:
     assert parts.channels == (0,)
     merged = merge(parts, [parts.planes[0] * np.float32(0.5) + np.float32(0.1)], (31, 23))
     np.testing.assert_allclose(np.ptp(merged.pixels, axis=2), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_luma_of_a_file_is_one_that_it_could_have_been_made_of(
+    photograph: NDArray[np.uint8], mode: str
+) -> None:
+    clean = Image.fromarray(photograph[40:136, 60:204]).convert(mode)
+    content = io.BytesIO()
+    clean.save(content, "JPEG", quality=60, subsampling="4:4:4")
+    task = get_task("jpeg")
+    parts = split(picture_from_pil(Image.open(content)), task)
+    wanted = split(picture_from_array(np.asarray(clean)), task).planes[0]
+    assert np.quantile(np.abs(as_the_file_allows(parts, wanted) - wanted), 0.95) < 0.2 / 255
+    darker = wanted - np.float32(0.1)
+    allowed = as_the_file_allows(parts, darker)
+    assert np.abs(allowed - wanted).mean() < 0.25 * np.abs(darker - wanted).mean()
+    without = replace(parts, picture=picture_from_array(np.asarray(clean)))
+    assert as_the_file_allows(without, darker) is darker

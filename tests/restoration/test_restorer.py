@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +126,19 @@ class TestColour:
         all_planes = rgb2ycbcr(tiny["jpeg"](image, chroma=True).astype(np.float64)) - before
         assert np.abs(luma_only[:, :, 1:]).max() < 1e-3 < np.abs(luma_only[:, :, 0]).max()
         assert np.abs(all_planes[:, :, 1:]).max() > 1e-3
+
+    def test_a_jpeg_file_holds_back_what_it_cannot_have_been(
+        self, tiny: dict[str, Restorer], photograph: NDArray[np.uint8]
+    ) -> None:
+        clean = photograph[100:148, 100:148]
+        content = io.BytesIO()
+        Image.fromarray(clean).save(content, "JPEG", quality=90)
+        file = Image.open(content)
+        compressed, alone, held = (
+            float(np.square(np.asarray(one, np.float64) - clean).mean())
+            for one in (file, tiny["jpeg"](np.asarray(file)), tiny["jpeg"](file))
+        )
+        assert compressed < held < 0.5 * alone  # weights by chance make it worse
 
     def test_denoise_restores_the_mean_and_two_differences(
         self, tiny: dict[str, Restorer], rng: np.random.Generator

@@ -1,0 +1,62 @@
+"""Deblocking JPEG files: the network alone, and what the file allows of it.
+
+Colour pictures are compressed with 4:2:0; PSNR of luma. Without the file, as the benchmark of the
+papers measures, ``memnet restore`` gets the decoded pixels only.
+
+    python benchmarks/jpeg_files.py --dataset LIVE1
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
+
+from memnet_cli.imaging.color import rgb_to_ycbcr
+from memnet_cli.restoration.host_memory import reuse_freed_memory
+from memnet_cli.restoration.restorer import Restorer
+from memnet_cli.stores.datasets import find_images
+
+_QUALITIES = (10, 20, 40, 60, 75, 85, 90, 95, 98)
+
+
+def _luma(picture: Image.Image | NDArray[np.uint8]) -> NDArray[np.float64]:
+    pixels = np.asarray(picture) / 255.0
+    return pixels if pixels.ndim == 2 else rgb_to_ycbcr(pixels)[:, :, 0]
+
+
+def main() -> None:
+    """Print the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", default="LIVE1", help="set by name, or a folder")
+    parser.add_argument("--data-dir", type=Path, help="folder that holds data sets")
+    parser.add_argument("--quality", type=int, action="append", help="repeatable; else from 10 up")
+    parser.add_argument("--weights", help="a name or a file")
+    options = parser.parse_args()
+    reuse_freed_memory()
+    print(f"| {options.dataset}, quality | compressed | network alone | with the file |")
+    print("| :-- | --: | --: | --: |")
+    for quality in options.quality or _QUALITIES:
+        restorer = Restorer.load(task="jpeg", level=quality, weights=options.weights)
+        scores = []
+        for image in find_images(options.dataset, data_dir=options.data_dir):
+            with Image.open(image.path, formats=["PNG", "BMP", "JPEG"]) as opened:
+                clean = opened.convert("RGB") if opened.mode != "L" else opened.copy()
+            content = io.BytesIO()
+            clean.save(content, "JPEG", quality=quality)
+            file = Image.open(content)
+            pixels = np.asarray(file)  # which say nothing of the file
+            made = (pixels, restorer(pixels), restorer(file))
+            wanted = _luma(clean)
+            scores.append([peak_signal_noise_ratio(wanted, _luma(x), data_range=1) for x in made])
+        means = " | ".join(f"{value:.2f}" for value in np.mean(scores, axis=0))
+        print(f"| {quality} | {means} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Luma that a JPEG file could have been made of, against the clean one and another transform."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageDraw
+from scipy.fft import dctn
+
+from memnet_cli.imaging.consistency import consistent
+from memnet_cli.imaging.images import read_image
+from memnet_cli.imaging.picture import JpegBlocks, Picture
+
+_JFIF = np.array([0.299, 0.587, 0.114])
+
+
+@pytest.fixture(scope="module")
+def grey(photograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a grey picture whose sides no block divides."""
+    return photograph[40:131, 60:203, 1].copy()
+
+
+def _file(clean: NDArray[np.uint8], quality: int, **options: object) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(clean).save(content, "JPEG", quality=quality, **options)
+    return content.getvalue()
+
+
+def _decoded(content: bytes) -> tuple[Picture, NDArray[np.float32], JpegBlocks]:
+    """Return a JPEG, its luma from 0 to 255 and its blocks."""
+    picture = read_image(io.BytesIO(content))
+    pixels = picture.pixels * 255.0
+    luma = pixels[:, :, 0] if picture.is_grey else pixels @ _JFIF
+    assert picture.source.luma_blocks is not None
+    return picture, luma.astype(np.float32), picture.source.luma_blocks
+
+
+def _error(one: NDArray[np.floating], other: NDArray[np.integer]) -> float:
+    return float(np.square(one - other).mean())
+
+
+@pytest.mark.parametrize("quality", [5, 20, 50, 90, 97])
+def test_the_clean_picture_stays_and_all_others_come_nearer_to_it(
+    grey: NDArray[np.uint8], quality: int
+) -> None:
+    _, decoded, blocks = _decoded(_file(grey, quality))
+    clean = grey.astype(np.float32)
+    kept = consistent(clean, decoded, blocks)
+    # the steps of the best qualities are as fine as the roundings of the decoded pixels
+    assert np.abs(kept - clean).max() < (0.5 if quality < 95 else 3.0)
+    rng = np.random.default_rng(0)
+    for wrong in (clean + rng.normal(0, 20, clean.shape), np.roll(clean, 2, 1), 255.0 - clean):
+        nearest = consistent(wrong.astype(np.float32), decoded, blocks)
+        assert _error(nearest, grey) < _error(wrong, grey)
+
+
+def test_coefficients_lie_within_half_a_step_of_the_files(grey: NDArray[np.uint8]) -> None:
+    _, decoded, blocks = _decoded(_file(grey, 30))
+    steps = np.array(blocks.table).reshape(8, 8)
+    black = np.zeros(grey.shape, np.float32)
+    result = consistent(black, decoded, blocks)
+    for top in range(0, 88, 8):
+        for left in range(0, 136, 8):
+            block = np.s_[top : top + 8, left : left + 8]
+            own, held = (dctn(x[block] - 128.0, norm="ortho") for x in (result, decoded))
+            assert (np.abs(own - np.rint(held / steps) * steps) <= 0.5 * steps + 0.01).all()
+    # the rest of blocks that the edge cuts is not known
+    assert np.array_equal(result[88:], black[88:])
+    assert np.array_equal(result[:, 136:], black[:, 136:])
+
+
+def test_many_blocks_are_worked_on_in_parts(
+    grey: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, decoded, blocks = _decoded(_file(grey, 30))
+    restored = decoded + np.random.default_rng(1).normal(0, 9, grey.shape).astype(np.float32)
+    whole = consistent(restored, decoded, blocks)
+    monkeypatch.setattr("memnet_cli.imaging.consistency._AT_ONCE", 40)
+    np.testing.assert_allclose(consistent(restored, decoded, blocks), whole, atol=1e-3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("colour", [False, True])
+def test_blocks_are_found_in_pictures_that_were_turned(
+    photograph: NDArray[np.uint8], orientation: int, colour: bool
+) -> None:
+    stored = photograph[40:131, 60:203]
+    stored = np.ascontiguousarray(stored if colour else stored[:, :, 1])
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    content = _file(stored, 25, exif=exif, subsampling="4:4:4")
+    _, decoded, blocks = _decoded(content)
+    clean = read_image(io.BytesIO(_png(stored, orientation))).pixels * 255.0
+    luma = (clean @ _JFIF if colour else clean[:, :, 0]).astype(np.float32)
+    assert luma.shape == decoded.shape
+    moved = np.abs(consistent(luma, decoded, blocks) - luma)
+    # channels that are cut off at black or white move the luma of a few blocks
+    assert np.quantile(moved, 0.99) < 1.0
+    elsewhere = JpegBlocks(blocks.table, (blocks.top + 3) % 8, blocks.left)
+    assert np.abs(consistent(luma, decoded, elsewhere) - luma).mean() > 10 * moved.mean()
+    table = np.array(blocks.table).reshape(8, 8)
+    upright = np.array(_decoded(_file(stored, 25))[2].table).reshape(8, 8)
+    assert np.array_equal(table, upright.T if orientation >= 5 else upright)
+
+
+def _png(stored: NDArray[np.uint8], orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    content = io.BytesIO()
+    Image.fromarray(stored).save(content, "PNG", exif=exif)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("quality", [10, 40, 90])
+def test_what_decoding_cuts_off_is_told(quality: int) -> None:
+    # black letters on white: their ringing is cut off, and with it coefficients are moved
+    image = Image.new("L", (128, 64), 255)
+    ImageDraw.Draw(image).text((3, 3), "The quick brown\nfox jumps over\nthe lazy dog", fill=0)
+    clean = np.asarray(image)
+    _, decoded, blocks = _decoded(_file(clean, quality))
+    restored = (0.7 * clean + 0.3 * decoded).astype(np.float32)
+    assert _error(consistent(restored, decoded, blocks), clean) < _error(restored, clean)
+
+
+def test_files_that_hold_no_luma_for_every_pixel_have_no_such_blocks(
+    photograph: NDArray[np.uint8],
+) -> None:
+    image = Image.fromarray(photograph[:40, :56])
+    for saved, options in (
+        (image, {"keep_rgb": True}),
+        (image.convert("CMYK"), {}),
+    ):
+        content = io.BytesIO()
+        saved.save(content, "JPEG", **options)
+        picture = read_image(io.BytesIO(content.getvalue()))
+        assert picture.source.jpeg_tables is not None
+        assert picture.source.luma_blocks is None
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    assert read_image(io.BytesIO(content.getvalue())).source.luma_blocks is None
+    for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
+        blocks = _decoded(_file(np.asarray(image), 50, subsampling=subsampling))[2]
+        assert (blocks.top, blocks.left, blocks.table[:3]) == (0, 0, (16, 11, 10))
