@@ -181,13 +181,15 @@ def luma_blocks_of(
 ) -> JpegBlocks | None:
     """Return how a JPEG holds luma, or None where it holds none for every pixel.
 
+    None, too, for a table with steps of zero, which no encoder writes.
+
     Args:
         image: of Pillow; the layout is that of the file.
         orientation: EXIF orientation, 1 to 8, by which it is turned.
         upright: (height, width) after that.
     """
     components, tables = getattr(image, "layer", []), jpeg_tables_of(image)
-    if tables is None or len(components) not in (1, 3):
+    if tables is None or len(components) not in (1, 3) or 0 in tables[0]:
         return None
     names = tuple(component[0] for component in components)
     if len(components) == 3 and (image.info.get("adobe_transform") == 0 or names == _RGB):

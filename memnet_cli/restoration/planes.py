@@ -17,6 +17,8 @@ from memnet_cli.imaging.color import (
 )
 from memnet_cli.imaging.consistency import consistent
 from memnet_cli.imaging.images import Picture
+from memnet_cli.imaging.picture import JpegBlocks
+from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.tasks import Task
 
@@ -25,6 +27,8 @@ Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
 #: Black and white of MATLAB's YCbCr; those of a JPEG file are 0 and 255.
 _STUDIO = (16.0, 235.0)
+#: Qualities that are told of tables and of pixels differ by as much where they are the same.
+_SAME_QUALITY = 5
 #: Colours are converted, in float64, for as many rows at a time as have about so many pixels.
 _BLOCK_PIXELS = 1 << 20
 
@@ -48,6 +52,8 @@ class Split:
 
     Attributes:
         picture: enlarged to the trained scale for sr, else as it came.
+        blocks: for jpeg, how the file holds luma, if the picture came from one and was no other
+            JPEG before; see :func:`file_blocks`.
         space: grey as it is, YCbCr or opponent colours.
         channels: those of ``space`` that are restored.
         planes: these channels, (H, W) float32, in [0, 1] but for the bicubic overshoot and
@@ -58,6 +64,7 @@ class Split:
     space: Space
     channels: tuple[int, ...]
     planes: tuple[Plane, ...]
+    blocks: JpegBlocks | None = None
 
 
 def enlarge(picture: Picture, shape: tuple[int, int]) -> Picture:
@@ -84,10 +91,12 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
     if scale != 1:
         picture = enlarge(picture, (picture.height * scale, picture.width * scale))
     if picture.is_grey:
-        return _taken_apart(picture, _OWN, (0,))
-    if task.restores == "colours":
-        return _taken_apart(picture, _OPPONENT, (0, 1, 2))
-    return _taken_apart(picture, _YCBCR, (0, 1, 2) if chroma else (0,))
+        parts = _taken_apart(picture, _OWN, (0,))
+    elif task.restores == "colours":
+        parts = _taken_apart(picture, _OPPONENT, (0, 1, 2))
+    else:
+        parts = _taken_apart(picture, _YCBCR, (0, 1, 2) if chroma else (0,))
+    return replace(parts, blocks=file_blocks(picture)) if task.name == "jpeg" else parts
 
 
 def _taken_apart(picture: Picture, space: Space, channels: tuple[int, ...]) -> Split:
@@ -111,18 +120,28 @@ def _blocks(picture: Picture) -> Iterator[slice]:
         yield slice(top, top + height)
 
 
-def as_the_file_allows(parts: Split, luma: Plane) -> Plane:
-    """Return the luma nearest to the restored one of which the picture's JPEG could be made.
+def file_blocks(picture: Picture) -> JpegBlocks | None:
+    """Return how a JPEG holds luma, if that is all the damage that can be told.
 
-    As it is where the picture did not come from a JPEG that holds luma.
+    None for other pictures, and for a JPEG of what was a worse one before: a clean picture is not
+    among those of which the last file could have been made.
+    """
+    blocks = picture.source.luma_blocks
+    if blocks is None:
+        return None
+    earlier = earlier_quality(picture.pixels)
+    worse = earlier is not None and earlier < jpeg_quality(blocks.table) - _SAME_QUALITY
+    return None if worse else blocks
+
+
+def as_the_file_allows(parts: Split, blocks: JpegBlocks, luma: Plane) -> Plane:
+    """Return the luma nearest to the restored one of which the picture's JPEG could be made.
 
     Args:
         parts: of YCbCr or grey, luma the first of its planes.
+        blocks: of the file.
         luma: restored, on the scale of that.
     """
-    blocks = parts.picture.source.luma_blocks
-    if blocks is None:
-        return luma
     low, high = _STUDIO if parts.space is _YCBCR else (0.0, 255.0)
     black, step = np.float32(low / 255.0), np.float32((high - low) / 255.0**2)
     restored, decoded = ((plane - black) / step for plane in (luma, parts.planes[0]))

@@ -217,8 +217,8 @@ class Restorer:
             own = [next(planes) for _ in part.channels]
             notes = tuple(dict.fromkeys(note for item in own for note in item.notes))
             done = [item.plane for item in own]
-            if self.task.name == "jpeg":
-                done[0] = as_the_file_allows(part, done[0])
+            if part.blocks is not None:
+                done[0] = as_the_file_allows(part, part.blocks, done[0])
             results.append(RestoredParts(part, tuple(done), notes))
         return results
 

@@ -144,3 +144,12 @@ def test_files_that_hold_no_luma_for_every_pixel_have_no_such_blocks(
     for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
         blocks = _decoded(_file(np.asarray(image), 50, subsampling=subsampling))[2]
         assert (blocks.top, blocks.left, blocks.table[:3]) == (0, 0, (16, 11, 10))
+
+
+def test_steps_of_zero_are_no_steps(grey: NDArray[np.uint8]) -> None:
+    content = bytearray(_file(grey, 50))
+    table = content.index(b"\xff\xdb") + 5
+    content[table + 9] = 0
+    picture = read_image(io.BytesIO(bytes(content)))
+    assert picture.source.jpeg_tables is not None and 0 in picture.source.jpeg_tables[0]
+    assert picture.source.luma_blocks is None
