@@ -203,6 +203,7 @@ def luma_blocks_of(
         table=tuple(int(step) for step in (table.T if orientation >= 5 else table).ravel()),
         top=height % 8 if orientation in FLIPPED_VERTICALLY else 0,
         left=width % 8 if orientation in FLIPPED_HORIZONTALLY else 0,
+        lying=orientation >= 5,
     )
 
 

@@ -23,11 +23,13 @@ class JpegBlocks:
     Attributes:
         table: 64 quantisation steps, row by row of the 8x8 block as it lies in the picture.
         top, left: 0 to 7, where the first whole block begins.
+        lying: whether the picture lies on its side in the file.
     """
 
     table: tuple[int, ...]
     top: int
     left: int
+    lying: bool = False
 
 
 @dataclass(frozen=True)

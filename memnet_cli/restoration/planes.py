@@ -54,6 +54,8 @@ class Split:
         picture: enlarged to the trained scale for sr, else as it came.
         blocks: for jpeg, how the file holds luma, if the picture came from one and was no other
             JPEG before; see :func:`file_blocks`.
+        lying: for jpeg, whether the picture lies on its side in the file, and with it the table
+            that networks know.
         space: grey as it is, YCbCr or opponent colours.
         channels: those of ``space`` that are restored.
         planes: these channels, (H, W) float32, in [0, 1] but for the bicubic overshoot and
@@ -65,6 +67,7 @@ class Split:
     channels: tuple[int, ...]
     planes: tuple[Plane, ...]
     blocks: JpegBlocks | None = None
+    lying: bool = False
 
 
 def enlarge(picture: Picture, shape: tuple[int, int]) -> Picture:
@@ -96,7 +99,15 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
         parts = _taken_apart(picture, _OPPONENT, (0, 1, 2))
     else:
         parts = _taken_apart(picture, _YCBCR, (0, 1, 2) if chroma else (0,))
-    return replace(parts, blocks=file_blocks(picture)) if task.name == "jpeg" else parts
+    if task.name != "jpeg" or picture.source.luma_blocks is None:
+        return parts
+    lying = picture.source.luma_blocks.lying
+    return replace(parts, blocks=file_blocks(picture), lying=lying)
+
+
+def as_it_lies(parts: Split, plane: Plane) -> Plane:
+    """Return a plane as it lies in the file, or such a plane as it stands; up to a flip."""
+    return np.ascontiguousarray(plane.T) if parts.lying else plane
 
 
 def _taken_apart(picture: Picture, space: Space, channels: tuple[int, ...]) -> Split:

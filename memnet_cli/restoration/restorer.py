@@ -26,7 +26,7 @@ from memnet_cli.models.nlrn import in_patches
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import Engine, Plane
 from memnet_cli.restoration.fast import fast_model, int8_model
-from memnet_cli.restoration.planes import Split, as_the_file_allows, merge, split
+from memnet_cli.restoration.planes import Split, as_it_lies, as_the_file_allows, merge, split
 from memnet_cli.stores.weights import find_weights
 from memnet_cli.tasks import Task, get_task
 
@@ -211,12 +211,13 @@ class Restorer:
         Raises:
             ImageError, DeviceError: as :meth:`restore` does.
         """
-        planes = iter(self.engine.restore([plane for part in parts for plane in part.planes]))
+        shown = [as_it_lies(part, plane) for part in parts for plane in part.planes]
+        planes = iter(self.engine.restore(shown))
         results = []
         for part in parts:
             own = [next(planes) for _ in part.channels]
             notes = tuple(dict.fromkeys(note for item in own for note in item.notes))
-            done = [item.plane for item in own]
+            done = [as_it_lies(part, item.plane) for item in own]
             if part.blocks is not None:
                 done[0] = as_the_file_allows(part, part.blocks, done[0])
             results.append(RestoredParts(part, tuple(done), notes))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from memnet_cli.errors import ImageError, UsageError, WeightsError
 from memnet_cli.imaging.images import picture_from_array
@@ -139,6 +139,20 @@ class TestColour:
             for one in (file, tiny["jpeg"](np.asarray(file)), tiny["jpeg"](file))
         )
         assert compressed < held < 0.5 * alone  # weights by chance make it worse
+
+    def test_a_jpeg_that_lies_on_its_side_is_restored_as_it_lies(
+        self, tiny: dict[str, Restorer], photograph: NDArray[np.uint8]
+    ) -> None:
+        results = []
+        for orientation in (1, 5, 6):
+            exif, content = Image.Exif(), io.BytesIO()
+            exif[ExifTags.Base.Orientation] = orientation
+            stored = Image.fromarray(photograph[100:150, 100:172])
+            stored.save(content, "JPEG", quality=20, exif=exif)
+            results.append(np.asarray(tiny["jpeg"](Image.open(content), chroma=True)))
+        np.testing.assert_array_equal(results[1], results[0].swapaxes(0, 1))
+        # the network sees a flipped picture
+        assert results[2].shape == results[1].shape
 
     def test_denoise_restores_the_mean_and_two_differences(
         self, tiny: dict[str, Restorer], rng: np.random.Generator
