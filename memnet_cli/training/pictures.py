@@ -23,6 +23,9 @@ from memnet_cli.training.recipe import Recipe
 
 Plane = NDArray[np.uint8]
 
+#: Distinguishes the random mixes of colours from all else that is random.
+_MIXES = 3
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -76,31 +79,48 @@ def read_planes(
         images: the pictures.
         task: that is trained.
         levels: of its damage.
-        recipe: ``sizes``, ``turns`` and ``contrasts`` of the copies.
+        recipe: ``sizes``, ``turns``, ``mixed`` and ``contrasts`` of the copies.
 
     Raises:
         ImageError: for a file that is no usable picture.
     """
     planes = []
     multiple = math.lcm(*levels) if task.name == "sr" else 1
-    for image in images:
+    for number, image in enumerate(images):
         pixels = read_uint8(image)
         plane = grey_uint8(pixels) if task.name == "denoise" else luma_uint8(pixels)
-        for copy in _copies(plane, recipe):
+        for copy in _copies(plane, pixels, recipe, np.random.default_rng([_MIXES, number])):
             cut = crop_to_multiple(copy, multiple)
             planes += [np.ascontiguousarray(_contrasted(cut, gain)) for gain in recipe.contrasts]
     return planes
 
 
-def _copies(plane: Plane, recipe: Recipe) -> Iterator[Plane]:
-    """Yield the plane at every size, and turned where it is shrunk, which hides that it was."""
+def _copies(
+    plane: Plane, pixels: Plane, recipe: Recipe, rng: np.random.Generator
+) -> Iterator[Plane]:
+    """Yield the plane at every size, and turned where it is shrunk, which hides that it was.
+
+    Those that are shrunk may be other mixes of the (H, W, 3) pixels than the plane is.
+    """
+
+    def source() -> Plane:
+        return _mixed(pixels, rng) if rng.random() < recipe.mixed else plane
+
     for size in recipe.sizes:
-        yield _resized(plane, size)
+        yield plane if size == 1.0 else _resized(source(), size)
     smaller = [size for size in recipe.sizes if size < 1.0]
     for degrees in recipe.turns:
-        turned = _turned(plane, degrees)
+        turned = _turned(source(), degrees)
         for size in smaller:
             yield _resized(turned, size)
+
+
+def _mixed(pixels: Plane, rng: np.random.Generator) -> Plane:
+    """Return grey made of R, G and B in any proportion; grey pixels stay what they are."""
+    channels = pixels.shape[2]
+    values = pixels.astype(np.float64) @ rng.dirichlet(np.ones(channels))
+    rounded: Plane = np.floor(values + 0.5).astype(np.uint8)
+    return rounded
 
 
 def _turned(plane: Plane, degrees: float) -> Plane:
@@ -119,8 +139,6 @@ def _contrasted(plane: Plane, gain: float) -> Plane:
 
 
 def _resized(plane: Plane, size: float) -> Plane:
-    if size == 1.0:
-        return plane
     smaller = np.floor(imresize(plane.astype(np.float64), scale=size) + 0.5)
     rounded: Plane = np.clip(smaller, 0, 255).astype(np.uint8)
     return rounded

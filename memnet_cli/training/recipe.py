@@ -34,6 +34,7 @@ _SHARES = (
     "clean",
     "resaved",
     "drawn",
+    "mixed",
     "negatives",
     "alpha",
     "teacher_share",
@@ -76,6 +77,8 @@ class Recipe:
         sizes: sizes of the copies of every picture, 1 for its own.
         turns: degrees by which further copies at the sizes under 1 are turned before they are
             shrunk, mirrored where a corner would be empty.
+        mixed: share of the copies at the sizes under 1, turned or not, that are grey made of red,
+            green and blue in random proportions, instead of luma or the grey of the task.
         contrasts: of the copies of every picture at every size, 1 for its own; clipped to black and
             white.
         negatives: share of patches with black for white, the degraded as well as the clean.
@@ -141,6 +144,7 @@ class Recipe:
     augment: bool = True
     sizes: tuple[float, ...] = (1.0,)
     turns: tuple[float, ...] = ()
+    mixed: float = 0.0
     contrasts: tuple[float, ...] = (1.0,)
     negatives: float = 0.0
     levels: tuple[int, ...] = ()
@@ -206,6 +210,8 @@ class Recipe:
         _check("sizes", list(self.sizes), _sound_sizes(self.sizes), "sizes over 0 and up to 1")
         sound = not self.turns or min(self.sizes) < 1
         _check("turns", list(self.turns), sound, "none without a size under 1")
+        sound = not self.mixed or min(self.sizes) < 1
+        _check("mixed", self.mixed, sound, "0 without a size under 1")
         sound = all(0 < degrees < 90 for degrees in self.turns)
         _check("turns", list(self.turns), sound, "degrees over 0 and under 90")
         sound = all(recursions >= 1 for recursions in self.grow_to)

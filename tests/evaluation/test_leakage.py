@@ -21,6 +21,11 @@ def test_bsd100_is_bsd_val_under_another_name(mirrored: Images) -> None:
     assert seen_images(info("T91", "BSD-train"), mirrored("Set14")) == frozenset()
 
 
+def test_live1_is_seen_by_what_was_trained_on_most_of_it(mirrored: Images) -> None:
+    assert len(seen_images(info("T91", "LIVE1-train"), mirrored("LIVE1"))) == 27
+    assert seen_images(info("LIVE1-train"), mirrored("Set14")) == frozenset()
+
+
 def test_a_copied_file_is_found_by_its_content(mirrored: Images, tmp_path: Path) -> None:
     renamed = tmp_path / "innocent.jpg"
     shutil.copy(mirrored("BSD-train")[7].path, renamed)

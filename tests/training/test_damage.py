@@ -193,6 +193,38 @@ def test_turned_copies_are_turned_and_shrunk(tmp_path: Path) -> None:
         assert np.abs(plane[middle] - expected).max() < 4.0  # shrinking softens it a little
 
 
+def test_mixed_copies_are_of_the_triangle_of_colours(tmp_path: Path) -> None:
+    # even colours tell in what proportions they were mixed: three pictures of one channel each
+    recipe = Recipe(sizes=(1.0, 0.5), turns=(30.0,), mixed=1.0)
+    task = get_task("denoise")
+    shares = []
+    for channel in range(3):
+        pixels = np.zeros((40, 40, 3), np.uint8)
+        pixels[..., channel] = 200
+        path = tmp_path / f"{channel}.png"
+        Image.fromarray(pixels).save(path)
+        image = DatasetImage(path.name, path, None)
+        own, *copies = read_planes([image], task, (), recipe)
+        assert np.array_equal(own, read_planes([image], task, (), Recipe())[0])
+        shares.append([np.unique(copy) / 200.0 for copy in copies])
+    for alike in zip(*shares, strict=True):
+        assert sum(share.item() for share in alike) == pytest.approx(1.0, abs=0.01)
+    first, turned = (np.array(alike).ravel() for alike in zip(*shares, strict=True))
+    assert np.abs(first - turned).max() > 0.05  # every copy is another mix
+
+
+def test_a_grey_picture_stays_what_it_is_when_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "grey.png"
+    wave = np.rint(_wave(40, 48, 24.0, 0.0)).astype(np.uint8)
+    Image.fromarray(np.dstack([wave] * 3)).save(path)
+    Image.fromarray(wave).save(tmp_path / "one.png")
+    both = [DatasetImage(p.name, p, None) for p in (path, tmp_path / "one.png")]
+    task, sizes = get_task("denoise"), (1.0, 0.5)
+    for image in both:
+        mixed = read_planes([image], task, (), Recipe(sizes=sizes, mixed=1.0))
+        assert all(map(np.array_equal, mixed, read_planes([image], task, (), Recipe(sizes=sizes))))
+
+
 def test_planes_are_those_that_the_benchmark_measures(pictures: Path) -> None:
     path = pictures / "0.png"
     image = DatasetImage("0.png", path, None)

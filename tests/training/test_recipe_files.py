@@ -101,6 +101,8 @@ def test_overrides_reach_fields_lists_and_the_model() -> None:
         ("sizes=2.0", "sizes is .*: expected sizes over 0 and up to 1"),
         ("turns=45,90", "turns is .*: expected degrees over 0 and under 90"),
         ("sizes=1.0 turns=45", "turns is .*: expected none without a size under 1"),
+        ("sizes=1.0 mixed=0.5", "mixed is 0.5: expected 0 without a size under 1"),
+        ("mixed=2", "mixed is 2.0: expected 0 to 1"),
         ("negatives=-1", "negatives is -1.0: expected 0 to 1"),
         ("contrasts=1.0,0.0", "contrasts is .*: expected contrasts over 0 and up to 10"),
     ],
