@@ -207,24 +207,23 @@ class Recipe:
             _check(name, list(shares), rising, "rising shares between 0 and 1")
         fits = len(self.grow_to) == len(self.grow_at) and list(self.grow_to) == sorted(self.grow_to)
         _check("grow_to", list(self.grow_to), fits, "rising recursions, one for each of grow_at")
-        _check("sizes", list(self.sizes), _sound_sizes(self.sizes), "sizes over 0 and up to 1")
-        sound = not self.turns or min(self.sizes) < 1
-        _check("turns", list(self.turns), sound, "none without a size under 1")
-        sound = not self.mixed or min(self.sizes) < 1
-        _check("mixed", self.mixed, sound, "0 without a size under 1")
-        sound = all(0 < degrees < 90 for degrees in self.turns)
-        _check("turns", list(self.turns), sound, "degrees over 0 and under 90")
         sound = all(recursions >= 1 for recursions in self.grow_to)
         _check("grow_to", list(self.grow_to), sound, "1 recursion or more")
-        sound = bool(self.contrasts) and all(0 < gain <= 10 for gain in self.contrasts)
-        _check("contrasts", list(self.contrasts), sound, "contrasts over 0 and up to 10")
+        self._check_copies()
         for name in ("sigmas", "teacher_levels"):
             low, high = getattr(self, name)
             _check(name, [low, high], 0 < low <= high <= 255, "two levels from 1 to 255")
 
-
-def _sound_sizes(sizes: tuple[float, ...]) -> bool:
-    return bool(sizes) and all(0 < size <= 1 for size in sizes)
+    def _check_copies(self) -> None:
+        sound = bool(self.sizes) and all(0 < size <= 1 for size in self.sizes)
+        _check("sizes", list(self.sizes), sound, "sizes over 0 and up to 1")
+        smaller = min(self.sizes) < 1
+        _check("turns", list(self.turns), smaller or not self.turns, "none without a size under 1")
+        sound = all(0 < degrees < 90 for degrees in self.turns)
+        _check("turns", list(self.turns), sound, "degrees over 0 and under 90")
+        _check("mixed", self.mixed, smaller or not self.mixed, "0 without a size under 1")
+        sound = bool(self.contrasts) and all(0 < gain <= 10 for gain in self.contrasts)
+        _check("contrasts", list(self.contrasts), sound, "contrasts over 0 and up to 10")
 
 
 def _check(name: str, value: object, sound: bool, expected: str) -> None:
