@@ -68,8 +68,11 @@ def train(
         str | None, typer.Option("--time", help="Budget in time, measured score included: 9m.")
     ] = None,
     init: Annotated[
-        str | None,
-        typer.Option("--init", help="Weights to start from, by name or file; of any task."),
+        list[str] | None,
+        typer.Option(
+            "--init",
+            help="Weights to start from, by name or file; of any task. Of several, their mean.",
+        ),
     ] = None,
     teachers: Annotated[
         list[str] | None,
@@ -165,6 +168,7 @@ def train(
         chosen = load_recipe(recipe, model, overrides)
         if recipe == "paper" and steps is epochs is seconds is None:
             epochs = chosen.epochs
+        first = tuple(_weights_file(name) for name in init or ())
         config = TrainingConfig(
             task=task,
             model=model,
@@ -175,7 +179,8 @@ def train(
             validation=validation,
             validation_limit=validation_limit,
             validation_share=validation_share,
-            init=None if init is None else _weights_file(init),
+            init=next(iter(first), None),
+            averaged=first[1:],
             teachers=tuple(_weights_file(teacher) for teacher in teachers or ()),
             seed=seed,
             machine=machine,

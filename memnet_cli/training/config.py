@@ -121,6 +121,7 @@ class TrainingConfig:
         validation_limit: only so many of its pictures.
         validation_share: of the time, spent on measuring on the way; 0 measures at the end only.
         init: weights to start from, of any task.
+        averaged: more of the same network; the run starts from their mean with those of ``init``.
         teachers: weights of networks whose mean output is the target, as far as the recipe says.
         seed: of the weights, the order of the patches and their damage.
         machine: how it is computed.
@@ -137,6 +138,7 @@ class TrainingConfig:
     validation_limit: int | None = None
     validation_share: float = 0.05
     init: Path | None = None
+    averaged: tuple[Path, ...] = ()
     teachers: tuple[Path, ...] = ()
     seed: int = 0
     machine: Machine = field(default_factory=Machine)
@@ -159,9 +161,16 @@ class TrainingConfig:
             raise UsageError(f"--val-share is {self.validation_share:g}: expected 0 to 1.")
         if self.recipe.grow_to and self.model != MemNetConfig.model:
             raise UsageError(f"Only MemNet grows, not {self.model}: choose another --recipe.")
+        if self.averaged and self.init is None:
+            raise UsageError("There is nothing to average with: expected weights to start from.")
         config = self.model_config
         if self.recipe.grow_to and isinstance(config, MemNetConfig) and not config.short_term:
             raise UsageError("MemNet without short-term memories (NS) cannot grow.")
+
+    @property
+    def first_weights(self) -> tuple[Path, ...]:
+        """The files whose mean the run starts from; none if it starts from nothing."""
+        return () if self.init is None else (self.init, *self.averaged)
 
     @property
     def model_config(self) -> ModelConfig:
@@ -203,7 +212,7 @@ def identity(config: TrainingConfig) -> dict[str, object]:
     optional: dict[str, object] = {
         "validation": config.validation,
         "validation_limit": config.validation_limit,
-        "init": None if config.init is None else str(config.init),
+        "init": _one_or_all([str(path) for path in config.first_weights]),
         "teacher": _one_or_all([str(path) for path in config.teachers]),
     }
     return {
@@ -223,6 +232,12 @@ def _one_or_all(paths: list[str]) -> str | list[str] | None:
     return paths if len(paths) > 1 else next(iter(paths), None)
 
 
+def _paths(stored: object) -> tuple[Path, ...]:
+    """Undo :func:`_one_or_all`."""
+    assert isinstance(stored, str | list)
+    return tuple(map(Path, [stored] if isinstance(stored, str) else stored))
+
+
 def config_from_identity(
     values: Mapping[str, object], out: Path, machine: Machine
 ) -> TrainingConfig:
@@ -236,14 +251,15 @@ def config_from_identity(
         assert isinstance(recipe, Mapping) and isinstance(budget, Mapping)
         rest = {key: value for key, value in values.items() if key not in {"recipe", "budget"}}
         data = rest.pop("data")
-        init, teachers = rest.pop("init", None), rest.pop("teacher", None) or []
-        assert isinstance(data, list) and isinstance(teachers, str | list)
+        first, teachers = (_paths(rest.pop(name, [])) for name in ("init", "teacher"))
+        assert isinstance(data, list)
         return TrainingConfig(
             recipe=recipe_from_mapping(recipe),
             budget=Budget(**budget),
             data=tuple(str(name) for name in data),
-            init=None if init is None else Path(str(init)),
-            teachers=tuple(map(Path, [teachers] if isinstance(teachers, str) else teachers)),
+            init=next(iter(first), None),
+            averaged=first[1:],
+            teachers=teachers,
             out=out,
             machine=machine,
             resume=True,

@@ -133,13 +133,27 @@ def _refuse_own_folder(config: TrainingConfig) -> None:
 
 
 def _first_weights(config: TrainingConfig) -> tuple[WeightsInfo | None, str]:
-    """Return what the first weights say and their sha256, of a run that goes on as it began."""
+    """Return what the first weights say and their sha256, of a run that goes on as it began.
+
+    Of several that are averaged, all of what any of them was trained on.
+    """
     if config.init is None:
         return None, ""
     stored = stored_first(config.out) if config.resume else None
     if stored is not None:
         return stored
-    return read_info(config.init), file_sha256(config.init)
+    first, *others = infos = [read_info(path) for path in config.first_weights]
+    if others:
+        sets = (name for info in infos for name in info.training_sets)
+        images = {image for info in infos for image in info.training_images}
+        names, hashes = tuple(dict.fromkeys(sets)), tuple(sorted(images))
+        first = replace(first, training_sets=names, training_images=hashes)
+    return first, first_digest(config)
+
+
+def first_digest(config: TrainingConfig) -> str:
+    """Return the sha256 of all weights that the run starts from, one after the other."""
+    return "".join(map(file_sha256, config.first_weights))
 
 
 def _teacher_info(path: Path, task: str) -> WeightsInfo:

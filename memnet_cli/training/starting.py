@@ -8,7 +8,7 @@ from memnet_cli.checkpoints import read_config, read_info
 from memnet_cli.errors import TrainingError, UsageError
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.models.memnet import MemNet
-from memnet_cli.stores.downloads import file_sha256
+from memnet_cli.training.data import first_digest
 from memnet_cli.training.distributed import World, agree
 from memnet_cli.training.events import Note
 from memnet_cli.training.records import best_told, keep_until
@@ -65,10 +65,11 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
 
 
 def _refuse_other_first_weights(session: Session) -> None:
-    init, data = session.config.init, session.data
-    if init is not None and file_sha256(init) != data.first_hash:
+    config, data = session.config, session.data
+    if first_digest(config) != data.first_hash:
+        names = " and ".join(map(str, config.first_weights))
         raise UsageError(
-            f"{init} is not what the run in {session.config.out} began with: put that back, or "
+            f"{names} is not what the run in {session.config.out} began with: put that back, or "
             "start a new run in another --out."
         )
 
@@ -96,6 +97,9 @@ def _refuse_different_steps(world: World, step: int) -> None:
 def _tell_what_changed(session: Session, trainee: Trainee) -> None:
     """Say what more the first weights had, as the network no longer does the same."""
     init, model = session.config.init, trainee.model
+    if session.config.averaged:
+        names = ", ".join(path.name for path in session.config.first_weights)
+        session.tell(Note(f"Starts from the mean of {names}."))
     if init is None or not isinstance(model, MemNet):
         return
     before = read_config(init, read_info(init))

@@ -104,12 +104,7 @@ def first_model(config: TrainingConfig) -> RestorationModel:
     torch.manual_seed(config.seed)
     if config.init is None:
         return build_model(config.model_config)
-    model, info = load_weights(config.init)
-    if info.model != config.model:
-        raise UsageError(
-            f"{config.init} holds weights of {info.model}, not of {config.model}: give "
-            f"--model {info.model} or other weights."
-        )
+    model = _mean_of(config)
     settings = config_to_mapping(model.config)
     for name, value in config.recipe.model.items():
         if name not in _GROWING and settings[name] != value:
@@ -122,6 +117,33 @@ def first_model(config: TrainingConfig) -> RestorationModel:
         if isinstance(wanted, int) and wanted > 0:
             model = grow(model, wanted)
     return model.train()
+
+
+def _mean_of(config: TrainingConfig) -> RestorationModel:
+    """Return the network of the first weights, or of the mean of several.
+
+    Runs from one start lie in one basin of the loss, where the mean of their weights is often
+    better than any (Wortsman et al., "Model soups", ICML 2022).
+    """
+    models: list[RestorationModel] = []
+    for path in config.first_weights:
+        model, info = load_weights(path)
+        if info.model != config.model:
+            raise UsageError(
+                f"{path} holds weights of {info.model}, not of {config.model}: give "
+                f"--model {info.model} or other weights."
+            )
+        if models and model.config != models[0].config:
+            raise UsageError(
+                f"{path} is not the same network as {config.init}: expected the same settings, for "
+                "the mean of their weights."
+            )
+        models.append(model)
+    states = [model.state_dict() for model in models]
+    for name, tensor in states[0].items():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.stack([state[name] for state in states]).mean(0))
+    return models[0]
 
 
 def new_trainee(config: TrainingConfig, runtime: Runtime, world: World) -> Trainee:

@@ -89,6 +89,12 @@ def test_a_run_is_known_by_all_that_decides_its_weights(tiny: TrainingConfig) ->
     assert again == replace(config, resume=True)
     assert identity(replace(config, machine=Machine("cpu", keep=7))) == identity(config)
     assert identity(replace(config, seed=1)) != identity(config)
+    for more in ((), (Path("b.safetensors"), Path("c.safetensors"))):
+        several = replace(config, averaged=more)
+        stored = json.loads(json.dumps(identity(several)))
+        assert config_from_identity(stored, config.out, config.machine).averaged == more
+    with pytest.raises(UsageError, match="nothing to average with"):
+        replace(config, init=None, averaged=(Path("b.safetensors"),))
     for teachers in ((), (Path("b.safetensors"), Path("c.safetensors"))):
         taught = replace(config, teachers=teachers)
         stored = json.loads(json.dumps(identity(taught)))

@@ -221,12 +221,14 @@ def test_other_first_weights_cannot_take_over_a_run(tiny: TrainingConfig) -> Non
     run(tiny)
     first = tiny.out.with_name("first.safetensors")
     shutil.copy(tiny.out / "last.safetensors", first)
-    config = replace(tiny, init=first, out=tiny.out.with_name("next"))
+    second = tiny.out / "last.safetensors"
+    config = replace(tiny, init=first, averaged=(second,), out=tiny.out.with_name("next"))
     run(config)
     shutil.rmtree(config.out / "checkpoints")
     shutil.copy(config.out / "last.safetensors", first)
     with pytest.raises(
-        UsageError, match=r"first\.safetensors is not what the run in .* began with"
+        UsageError,
+        match=r"first\.safetensors and .*last\.safetensors is not what the run in .* began with",
     ):
         run(_resumed(config))
 

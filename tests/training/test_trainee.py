@@ -13,7 +13,7 @@ from memnet_cli.errors import UsageError
 from memnet_cli.models import build_model, config_to_mapping
 from memnet_cli.models.configs import MemNetConfig, REDNetConfig
 from memnet_cli.restoration.devices import resolve_runtime
-from memnet_cli.training.config import TrainingConfig
+from memnet_cli.training.config import Budget, TrainingConfig
 from memnet_cli.training.distributed import World
 from memnet_cli.training.growth import recursions_of
 from memnet_cli.training.recipe_files import load_recipe
@@ -107,6 +107,32 @@ def test_a_run_starts_from_weights_of_any_task(tiny: TrainingConfig, tmp_path: P
     larger = _PLANES.repeat_interleave(2, 2).repeat_interleave(2, 3)  # the same in squares of 2
     expected = model.eval()(_PLANES).repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert torch.allclose(coarse(larger), expected, atol=1e-5)
+
+
+def test_a_run_starts_from_the_mean_of_several_weights(
+    tiny: TrainingConfig, tmp_path: Path
+) -> None:
+    config = MemNetConfig(memory_blocks=2, recursions=1, width=4)
+    paths = [tmp_path / f"{name}.safetensors" for name in "abc"]
+    models = [build_model(config) for _ in paths]
+    for path, model, seen in zip(paths, models, ("T91", "BSD-train", "T91"), strict=True):
+        settings = config_to_mapping(config)
+        info = WeightsInfo("memnet", settings, "sr", (2,), training_sets=(seen,), steps=7)
+        save_weights(path, model, info)
+    several = replace(tiny, init=paths[0], averaged=tuple(paths[1:]), budget=Budget(steps=0))
+    run(several)
+    result, info = load_weights(tiny.out / "last.safetensors")
+    states = [model.state_dict() for model in models]
+    for name, tensor in result.state_dict().items():
+        expected = sum(state[name].double() for state in states) / 3
+        assert torch.allclose(tensor.double(), expected.double(), atol=1e-6)
+    assert (info.training_sets, info.steps) == (("T91", "BSD-train"), 7)
+    other = replace(config, width=8)
+    save_weights(
+        paths[2], build_model(other), WeightsInfo("memnet", config_to_mapping(other), "sr")
+    )
+    with pytest.raises(UsageError, match=r"c\.safetensors is not the same network as .*a\.safet"):
+        first_model(several)
 
 
 def test_first_weights_of_another_network_are_refused(tiny: TrainingConfig, tmp_path: Path) -> None:
