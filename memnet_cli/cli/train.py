@@ -168,7 +168,6 @@ def train(
         chosen = load_recipe(recipe, model, overrides)
         if recipe == "paper" and steps is epochs is seconds is None:
             epochs = chosen.epochs
-        first = tuple(_weights_file(name) for name in init or ())
         config = TrainingConfig(
             task=task,
             model=model,
@@ -179,8 +178,7 @@ def train(
             validation=validation,
             validation_limit=validation_limit,
             validation_share=validation_share,
-            init=next(iter(first), None),
-            averaged=first[1:],
+            init=tuple(_weights_file(name) for name in init or ()),
             teachers=tuple(_weights_file(teacher) for teacher in teachers or ()),
             seed=seed,
             machine=machine,

@@ -120,8 +120,7 @@ class TrainingConfig:
         validation: set or folder that is measured; None holds a few training pictures back.
         validation_limit: only so many of its pictures.
         validation_share: of the time, spent on measuring on the way; 0 measures at the end only.
-        init: weights to start from, of any task.
-        averaged: more of the same network; the run starts from their mean with those of ``init``.
+        init: weights to start from, of any task; of several, their mean.
         teachers: weights of networks whose mean output is the target, as far as the recipe says.
         seed: of the weights, the order of the patches and their damage.
         machine: how it is computed.
@@ -137,8 +136,7 @@ class TrainingConfig:
     validation: str | None = None
     validation_limit: int | None = None
     validation_share: float = 0.05
-    init: Path | None = None
-    averaged: tuple[Path, ...] = ()
+    init: tuple[Path, ...] = ()
     teachers: tuple[Path, ...] = ()
     seed: int = 0
     machine: Machine = field(default_factory=Machine)
@@ -161,16 +159,9 @@ class TrainingConfig:
             raise UsageError(f"--val-share is {self.validation_share:g}: expected 0 to 1.")
         if self.recipe.grow_to and self.model != MemNetConfig.model:
             raise UsageError(f"Only MemNet grows, not {self.model}: choose another --recipe.")
-        if self.averaged and self.init is None:
-            raise UsageError("There is nothing to average with: expected weights to start from.")
         config = self.model_config
         if self.recipe.grow_to and isinstance(config, MemNetConfig) and not config.short_term:
             raise UsageError("MemNet without short-term memories (NS) cannot grow.")
-
-    @property
-    def first_weights(self) -> tuple[Path, ...]:
-        """The files whose mean the run starts from; none if it starts from nothing."""
-        return () if self.init is None else (self.init, *self.averaged)
 
     @property
     def model_config(self) -> ModelConfig:
@@ -212,7 +203,7 @@ def identity(config: TrainingConfig) -> dict[str, object]:
     optional: dict[str, object] = {
         "validation": config.validation,
         "validation_limit": config.validation_limit,
-        "init": _one_or_all([str(path) for path in config.first_weights]),
+        "init": _one_or_all([str(path) for path in config.init]),
         "teacher": _one_or_all([str(path) for path in config.teachers]),
     }
     return {
@@ -251,14 +242,13 @@ def config_from_identity(
         assert isinstance(recipe, Mapping) and isinstance(budget, Mapping)
         rest = {key: value for key, value in values.items() if key not in {"recipe", "budget"}}
         data = rest.pop("data")
-        first, teachers = (_paths(rest.pop(name, [])) for name in ("init", "teacher"))
+        init, teachers = (_paths(rest.pop(name, [])) for name in ("init", "teacher"))
         assert isinstance(data, list)
         return TrainingConfig(
             recipe=recipe_from_mapping(recipe),
             budget=Budget(**budget),
             data=tuple(str(name) for name in data),
-            init=next(iter(first), None),
-            averaged=first[1:],
+            init=init,
             teachers=teachers,
             out=out,
             machine=machine,

@@ -135,25 +135,31 @@ def _refuse_own_folder(config: TrainingConfig) -> None:
 def _first_weights(config: TrainingConfig) -> tuple[WeightsInfo | None, str]:
     """Return what the first weights say and their sha256, of a run that goes on as it began.
 
-    Of several that are averaged, all of what any of them was trained on.
+    Of several, what the first of them says, with the pictures and licences of all.
     """
-    if config.init is None:
+    if not config.init:
         return None, ""
     stored = stored_first(config.out) if config.resume else None
     if stored is not None:
         return stored
-    first, *others = infos = [read_info(path) for path in config.first_weights]
-    if others:
-        sets = (name for info in infos for name in info.training_sets)
-        images = {image for info in infos for image in info.training_images}
-        names, hashes = tuple(dict.fromkeys(sets)), tuple(sorted(images))
-        first = replace(first, training_sets=names, training_images=hashes)
+    infos = [read_info(path) for path in config.init]
+    sets, images = _trained_on(infos)
+    first = replace(infos[0], training_sets=sets, training_images=images)
+    licences = dict.fromkeys(info.licence for info in infos)
+    if len(licences) > 1:
+        first = replace(first, licence=" and ".join(name or "unknown" for name in licences))
     return first, first_digest(config)
+
+
+def _trained_on(infos: Sequence[WeightsInfo]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the sets and the hashes of other images that any of the weights was trained on."""
+    sets = dict.fromkeys(name for info in infos for name in info.training_sets)
+    return tuple(sets), tuple(sorted({image for info in infos for image in info.training_images}))
 
 
 def first_digest(config: TrainingConfig) -> str:
     """Return the sha256 of all weights that the run starts from, one after the other."""
-    return "".join(map(file_sha256, config.first_weights))
+    return "".join(map(file_sha256, config.init))
 
 
 def _teacher_info(path: Path, task: str) -> WeightsInfo:
@@ -224,8 +230,7 @@ def _origin(
     sets = [catalogued for name in found if (catalogued := _set_name(name)) is not None]
     in_sets = {image.path for name in found if _set_name(name) for image in found[name]}
     hashes = {content_hash(image)[:HASH_DIGITS] for image in trained if image.path not in in_sets}
-    earlier_sets = [name for info in before for name in info.training_sets]
-    earlier_images = [image for info in before for image in info.training_images]
+    earlier_sets, earlier_images = _trained_on(before)
     return WeightsInfo(
         model=config.model,
         config=config_to_mapping(config.model_config),

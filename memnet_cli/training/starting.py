@@ -67,7 +67,7 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
 def _refuse_other_first_weights(session: Session) -> None:
     config, data = session.config, session.data
     if first_digest(config) != data.first_hash:
-        names = " and ".join(map(str, config.first_weights))
+        names = " and ".join(map(str, config.init))
         raise UsageError(
             f"{names} is not what the run in {session.config.out} began with: put that back, or "
             "start a new run in another --out."
@@ -96,12 +96,12 @@ def _refuse_different_steps(world: World, step: int) -> None:
 
 def _tell_what_changed(session: Session, trainee: Trainee) -> None:
     """Say what more the first weights had, as the network no longer does the same."""
-    init, model = session.config.init, trainee.model
-    if session.config.averaged:
-        names = ", ".join(path.name for path in session.config.first_weights)
-        session.tell(Note(f"Starts from the mean of {names}."))
-    if init is None or not isinstance(model, MemNet):
+    files, model = session.config.init, trainee.model
+    if len(files) > 1:
+        session.tell(Note(f"Starts from the mean of {', '.join(path.name for path in files)}."))
+    if not files or not isinstance(model, MemNet):
         return
+    init = files[0]  # the others are the same network
     before = read_config(init, read_info(init))
     assert isinstance(before, MemNetConfig)  # or they would have been refused
     for what, had, has in (

@@ -102,14 +102,14 @@ def first_model(config: TrainingConfig) -> RestorationModel:
         WeightsError: for a file that is no sound weights file.
     """
     torch.manual_seed(config.seed)
-    if config.init is None:
+    if not config.init:
         return build_model(config.model_config)
     model = _mean_of(config)
     settings = config_to_mapping(model.config)
     for name, value in config.recipe.model.items():
         if name not in _GROWING and settings[name] != value:
             raise UsageError(
-                f"{config.init} has {name} {settings[name]} and the recipe {value}: leave "
+                f"{config.init[0]} has {name} {settings[name]} and the recipe {value}: leave "
                 f"model.{name} out of the recipe, or --init."
             )
     for name, grow in _GROWING.items():
@@ -126,7 +126,7 @@ def _mean_of(config: TrainingConfig) -> RestorationModel:
     better than any (Wortsman et al., "Model soups", ICML 2022).
     """
     models: list[RestorationModel] = []
-    for path in config.first_weights:
+    for path in config.init:
         model, info = load_weights(path)
         if info.model != config.model:
             raise UsageError(
@@ -135,8 +135,8 @@ def _mean_of(config: TrainingConfig) -> RestorationModel:
             )
         if models and model.config != models[0].config:
             raise UsageError(
-                f"{path} is not the same network as {config.init}: expected the same settings, for "
-                "the mean of their weights."
+                f"{path} is not the same network as {config.init[0]}: expected the same settings, "
+                "for the mean of their weights."
             )
         models.append(model)
     states = [model.state_dict() for model in models]

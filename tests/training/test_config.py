@@ -82,22 +82,17 @@ def test_what_does_not_go_together_is_refused(tiny: TrainingConfig) -> None:
 
 
 def test_a_run_is_known_by_all_that_decides_its_weights(tiny: TrainingConfig) -> None:
-    config = replace(tiny, init=Path("a.safetensors"), teachers=(Path("b.safetensors"),))
+    config = replace(tiny, init=(Path("a.safetensors"),), teachers=(Path("b.safetensors"),))
     config = replace(config, validation="Set5", validation_limit=2)
     stored = json.loads(json.dumps(identity(config)))
     again = config_from_identity(stored, config.out, config.machine)
     assert again == replace(config, resume=True)
     assert identity(replace(config, machine=Machine("cpu", keep=7))) == identity(config)
     assert identity(replace(config, seed=1)) != identity(config)
-    for more in ((), (Path("b.safetensors"), Path("c.safetensors"))):
-        several = replace(config, averaged=more)
+    for files in ((), (Path("b.safetensors"), Path("c.safetensors"))):
+        several = replace(config, init=files, teachers=files)
         stored = json.loads(json.dumps(identity(several)))
-        assert config_from_identity(stored, config.out, config.machine).averaged == more
-    with pytest.raises(UsageError, match="nothing to average with"):
-        replace(config, init=None, averaged=(Path("b.safetensors"),))
-    for teachers in ((), (Path("b.safetensors"), Path("c.safetensors"))):
-        taught = replace(config, teachers=teachers)
-        stored = json.loads(json.dumps(identity(taught)))
-        assert config_from_identity(stored, config.out, config.machine).teachers == teachers
+        again = config_from_identity(stored, config.out, config.machine)
+        assert (again.init, again.teachers) == (files, files)
     with pytest.raises(UsageError, match="holds no run that can be resumed"):
         config_from_identity({"task": "sr"}, config.out, config.machine)

@@ -265,7 +265,7 @@ def test_frozen_statistics_stay_those_of_the_first_weights(tiny: TrainingConfig)
     first = load_weights(tiny.out / "last.safetensors")[0].state_dict()
     config = replace(
         with_recipe(tiny, "freeze_statistics=true"),
-        init=tiny.out / "last.safetensors",
+        init=(tiny.out / "last.safetensors",),
         out=tiny.out / "more",
     )
     run(config)

@@ -74,7 +74,7 @@ def test_a_run_of_no_steps_refits_given_weights(tiny: TrainingConfig) -> None:
     first, before = load_weights(tiny.out / "last.safetensors")
     config = replace(
         with_recipe(tiny, "refit=3"),
-        init=tiny.out / "last.safetensors",
+        init=(tiny.out / "last.safetensors",),
         out=tiny.out / "refitted",
         budget=Budget(steps=0),
     )
@@ -98,7 +98,7 @@ def test_the_ensemble_is_fitted_to_photographs_as_they_are(
     for name, chosen in (("plain", ()), ("chosen", settings)):
         config = replace(
             with_recipe(tiny, "refit=2", *chosen),
-            init=tiny.out / "last.safetensors",
+            init=(tiny.out / "last.safetensors",),
             out=tiny.out / name,
             budget=Budget(steps=0),
         )

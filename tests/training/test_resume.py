@@ -206,7 +206,7 @@ def test_first_weights_are_needed_no_more_once_there_is_a_checkpoint(tiny: Train
     run(tiny)
     first = tiny.out.with_name("first.safetensors")
     shutil.copy(tiny.out / "last.safetensors", first)
-    config = replace(tiny, init=first, out=tiny.out.with_name("next"))
+    config = replace(tiny, init=(first,), out=tiny.out.with_name("next"))
     whole = replace(config, out=tiny.out.with_name("whole"), budget=Budget(steps=12))
     run(config)
     run(whole)
@@ -217,19 +217,19 @@ def test_first_weights_are_needed_no_more_once_there_is_a_checkpoint(tiny: Train
     assert read_info(whole.out / "last.safetensors").steps == 18
 
 
-def test_other_first_weights_cannot_take_over_a_run(tiny: TrainingConfig) -> None:
+@pytest.mark.parametrize("several", [False, True])
+def test_other_first_weights_cannot_take_over_a_run(tiny: TrainingConfig, several: bool) -> None:
     run(tiny)
     first = tiny.out.with_name("first.safetensors")
     shutil.copy(tiny.out / "last.safetensors", first)
     second = tiny.out / "last.safetensors"
-    config = replace(tiny, init=first, averaged=(second,), out=tiny.out.with_name("next"))
+    init = (first, second) if several else (first,)
+    config = replace(tiny, init=init, out=tiny.out.with_name("next"))
     run(config)
     shutil.rmtree(config.out / "checkpoints")
     shutil.copy(config.out / "last.safetensors", first)
-    with pytest.raises(
-        UsageError,
-        match=r"first\.safetensors and .*last\.safetensors is not what the run in .* began with",
-    ):
+    names = r"first\.safetensors" + (r" and .*last\.safetensors" if several else "")
+    with pytest.raises(UsageError, match=names + " is not what the run in .* began with"):
         run(_resumed(config))
 
 

@@ -33,7 +33,7 @@ def test_a_run_that_goes_on_draws_what_one_long_run_would(
     tiny: TrainingConfig, learned: Path, stride: int
 ) -> None:
     fresh = replace(with_recipe(tiny, f"stride={stride}"), task="denoise")
-    first, second = session_of(fresh), session_of(replace(fresh, init=learned))
+    first, second = session_of(fresh), session_of(replace(fresh, init=(learned,)))
     for step in range(3):
         expected = first.batch(100 + step, _WHOLE)
         torch.testing.assert_close(second.batch(step, _WHOLE), expected, rtol=0.0, atol=0.0)
@@ -42,7 +42,7 @@ def test_a_run_that_goes_on_draws_what_one_long_run_would(
 
 def test_a_run_that_goes_on_has_other_drawings(tiny: TrainingConfig, learned: Path) -> None:
     fresh = replace(with_recipe(tiny, "drawn=0.5", "stride=0"), task="denoise")
-    first, second = session_of(fresh), session_of(replace(fresh, init=learned))
+    first, second = session_of(fresh), session_of(replace(fresh, init=(learned,)))
     assert first.sampler.drawings == second.sampler.drawings > 0
     assert not torch.equal(first.damage.pictures.pixels, second.damage.pictures.pixels)
 
@@ -56,7 +56,7 @@ def test_jpegs_before_jpegs_are_those_of_one_long_run_too(
     save_weights(path, build_model(config), info)
     recipe = with_recipe(tiny, "qualities=10,80", "resaved=1.0", "stride=0")
     fresh = replace(recipe, task="jpeg")
-    first, second = session_of(fresh), session_of(replace(fresh, init=path))
+    first, second = session_of(fresh), session_of(replace(fresh, init=(path,)))
     for step in range(3):
         assert torch.equal(second.batch(step, _WHOLE)[1], first.batch(100 + step, _WHOLE)[1])
         assert not torch.equal(second.batch(step, _WHOLE)[1], first.batch(step, _WHOLE)[1])

@@ -36,7 +36,7 @@ def test_a_run_says_what_it_cuts_off_its_first_weights(
     )
     said: list[Event] = []
     sizes = (f"model.memory_blocks={blocks}", f"model.recursions={recursions}")
-    result = run(replace(with_recipe(tiny, *sizes), init=path), said.append)
+    result = run(replace(with_recipe(tiny, *sizes), init=(path,)), said.append)
     kept = read_info(result.weights).config
     assert (kept["memory_blocks"], kept["recursions"]) == (blocks, recursions)
     cut = [event.text for event in said if isinstance(event, Note) and "Cut" in event.text]
@@ -49,7 +49,7 @@ def test_a_run_says_that_its_squares_are_others(tiny: TrainingConfig, tmp_path: 
     info = WeightsInfo("memnet", config_to_mapping(config), "denoise", (30,))
     save_weights(path, build_model(config), info)
     said: list[Event] = []
-    result = run(replace(with_recipe(tiny, "model.unshuffle=2"), init=path), said.append)
+    result = run(replace(with_recipe(tiny, "model.unshuffle=2"), init=(path,)), said.append)
     assert read_info(result.weights).config["unshuffle"] == 2
     told = [event.text for event in said if isinstance(event, Note) and "squares" in event.text]
     assert told == [

@@ -134,7 +134,7 @@ def test_a_network_that_is_its_own_teacher_has_nothing_to_learn(tiny: TrainingCo
     weights = tiny.out / "last.safetensors"
     # sgd: AdamW would make full steps of the rounding that is left of the gradient
     settings = ("freeze_statistics=true", "alpha=1.0", "loss=l2", "quantised=0", "optimizer=sgd")
-    alone = replace(with_recipe(tiny, *settings), init=weights, out=tiny.out / "alone")
+    alone = replace(with_recipe(tiny, *settings), init=(weights,), out=tiny.out / "alone")
     taught = replace(alone, teachers=(weights,), out=tiny.out / "taught")
     losses = []
     for config in (alone, taught):
@@ -151,7 +151,7 @@ def test_a_teacher_is_asked_about_drawings_only_where_the_recipe_says_so(
 ) -> None:
     run(tiny)
     weights = tiny.out / "last.safetensors"
-    alone = replace(with_recipe(tiny, "drawn=1.0"), init=weights, out=tiny.out / "alone")
+    alone = replace(with_recipe(tiny, "drawn=1.0"), init=(weights,), out=tiny.out / "alone")
     teacher = _teacher(tiny.out / "t.safetensors")
     taught = replace(alone, teachers=(teacher,), out=tiny.out / "taught")
     asked = with_recipe(taught, "drawn=1.0", "teacher_drawn=true")

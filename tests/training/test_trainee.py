@@ -85,24 +85,26 @@ def test_a_run_starts_from_weights_of_any_task(tiny: TrainingConfig, tmp_path: P
         pixels_seen=1000,
     )
     save_weights(path, model, info)
-    started = first_model(replace(tiny, init=path))
+    started = first_model(replace(tiny, init=(path,)))
     for name, tensor in started.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name])
-    run(replace(tiny, init=path))
+    run(replace(tiny, init=(path,)))
     _, trained = load_weights(tiny.out / "last.safetensors")
     assert (trained.task, trained.levels) == ("sr", (2, 3, 4))
     assert trained.training_sets == ("BSD-val",)
     assert (trained.steps, trained.pixels_seen) == (106, 1000 + 6 * 4 * 16 * 16)
-    wider = replace(tiny, init=path, recipe=load_recipe("fast", "memnet", ["model.recursions=3"]))
+    wider = replace(
+        tiny, init=(path,), recipe=load_recipe("fast", "memnet", ["model.recursions=3"])
+    )
     grown = first_model(wider)
     assert recursions_of(grown) == 3
     assert torch.allclose(grown.eval()(_PLANES), model.eval()(_PLANES), atol=1e-6)
     longer = load_recipe("fast", "memnet", ["model.memory_blocks=4", "model.recursions=2"])
-    deep = first_model(replace(tiny, init=path, recipe=longer))
+    deep = first_model(replace(tiny, init=(path,), recipe=longer))
     assert deep.config == MemNetConfig(memory_blocks=4, recursions=2, width=4)
     assert torch.allclose(deep.eval()(_PLANES), model.eval()(_PLANES), atol=1e-5)
     squares = load_recipe("fast", "memnet", ["model.unshuffle=2", "model.memory_blocks=3"])
-    coarse = first_model(replace(tiny, init=path, recipe=squares)).eval()
+    coarse = first_model(replace(tiny, init=(path,), recipe=squares)).eval()
     assert coarse.config == MemNetConfig(memory_blocks=3, recursions=1, width=4, unshuffle=2)
     larger = _PLANES.repeat_interleave(2, 2).repeat_interleave(2, 3)  # the same in squares of 2
     expected = model.eval()(_PLANES).repeat_interleave(2, 2).repeat_interleave(2, 3)
@@ -115,11 +117,14 @@ def test_a_run_starts_from_the_mean_of_several_weights(
     config = MemNetConfig(memory_blocks=2, recursions=1, width=4)
     paths = [tmp_path / f"{name}.safetensors" for name in "abc"]
     models = [build_model(config) for _ in paths]
-    for path, model, seen in zip(paths, models, ("T91", "BSD-train", "T91"), strict=True):
+    origins = (("T91", "MIT"), ("BSD-train", ""), ("T91", "MIT"))
+    for path, model, (seen, licence) in zip(paths, models, origins, strict=True):
         settings = config_to_mapping(config)
-        info = WeightsInfo("memnet", settings, "sr", (2,), training_sets=(seen,), steps=7)
+        info = WeightsInfo(
+            "memnet", settings, "sr", (2,), training_sets=(seen,), steps=7, licence=licence
+        )
         save_weights(path, model, info)
-    several = replace(tiny, init=paths[0], averaged=tuple(paths[1:]), budget=Budget(steps=0))
+    several = replace(tiny, init=tuple(paths), budget=Budget(steps=0))
     run(several)
     result, info = load_weights(tiny.out / "last.safetensors")
     states = [model.state_dict() for model in models]
@@ -127,6 +132,7 @@ def test_a_run_starts_from_the_mean_of_several_weights(
         expected = sum(state[name].double() for state in states) / 3
         assert torch.allclose(tensor.double(), expected.double(), atol=1e-6)
     assert (info.training_sets, info.steps) == (("T91", "BSD-train"), 7)
+    assert info.licence == "MIT and unknown"
     other = replace(config, width=8)
     save_weights(
         paths[2], build_model(other), WeightsInfo("memnet", config_to_mapping(other), "sr")
@@ -140,8 +146,8 @@ def test_first_weights_of_another_network_are_refused(tiny: TrainingConfig, tmp_
     config = REDNetConfig(depth=4, width=4)
     save_weights(path, build_model(config), WeightsInfo("rednet", config_to_mapping(config), "sr"))
     with pytest.raises(UsageError, match="holds weights of rednet, not of memnet"):
-        first_model(replace(tiny, init=path))
-    other = replace(tiny, model="rednet", init=path, recipe=load_recipe("fast", "rednet"))
+        first_model(replace(tiny, init=(path,)))
+    other = replace(tiny, model="rednet", init=(path,), recipe=load_recipe("fast", "rednet"))
     first_model(other)
     wide = load_recipe("fast", "rednet", ["model.width=8"])
     with pytest.raises(UsageError, match="has width 4 and the recipe 8"):
