@@ -135,7 +135,8 @@ def _refuse_own_folder(config: TrainingConfig) -> None:
 def _first_weights(config: TrainingConfig) -> tuple[WeightsInfo | None, str]:
     """Return what the first weights say and their sha256, of a run that goes on as it began.
 
-    Of several, what the first of them says, with the pictures and licences of all.
+    Of several, what the first of them says, with the pictures and licences of all, and the steps
+    and pixels of those that have most: what is drawn next is then new to all of them.
     """
     if not config.init:
         return None, ""
@@ -144,7 +145,14 @@ def _first_weights(config: TrainingConfig) -> tuple[WeightsInfo | None, str]:
         return stored
     infos = [read_info(path) for path in config.init]
     sets, images = _trained_on(infos)
-    first = replace(infos[0], training_sets=sets, training_images=images)
+    longest = max(infos, key=lambda info: info.steps)
+    first = replace(
+        infos[0],
+        training_sets=sets,
+        training_images=images,
+        steps=longest.steps,
+        pixels_seen=longest.pixels_seen,
+    )
     licences = dict.fromkeys(info.licence for info in infos)
     if len(licences) > 1:
         first = replace(first, licence=" and ".join(name or "unknown" for name in licences))

@@ -117,12 +117,10 @@ def test_a_run_starts_from_the_mean_of_several_weights(
     config = MemNetConfig(memory_blocks=2, recursions=1, width=4)
     paths = [tmp_path / f"{name}.safetensors" for name in "abc"]
     models = [build_model(config) for _ in paths]
-    origins = (("T91", "MIT"), ("BSD-train", ""), ("T91", "MIT"))
-    for path, model, (seen, licence) in zip(paths, models, origins, strict=True):
-        settings = config_to_mapping(config)
-        info = WeightsInfo(
-            "memnet", settings, "sr", (2,), training_sets=(seen,), steps=7, licence=licence
-        )
+    origins = (("T91", "MIT", 7), ("BSD-train", "", 9), ("T91", "MIT", 8))
+    for path, model, (seen, licence, steps) in zip(paths, models, origins, strict=True):
+        info = WeightsInfo("memnet", config_to_mapping(config), "sr", (2,), training_sets=(seen,))
+        info = replace(info, steps=steps, pixels_seen=100 * steps, licence=licence)
         save_weights(path, model, info)
     several = replace(tiny, init=tuple(paths), budget=Budget(steps=0))
     run(several)
@@ -131,7 +129,8 @@ def test_a_run_starts_from_the_mean_of_several_weights(
     for name, tensor in result.state_dict().items():
         expected = sum(state[name].double() for state in states) / 3
         assert torch.allclose(tensor.double(), expected.double(), atol=1e-6)
-    assert (info.training_sets, info.steps) == (("T91", "BSD-train"), 7)
+    assert info.training_sets == ("T91", "BSD-train")
+    assert (info.steps, info.pixels_seen) == (9, 900)  # what is drawn next is new to all of them
     assert info.licence == "MIT and unknown"
     other = replace(config, width=8)
     save_weights(
