@@ -150,7 +150,10 @@ class TestColour:
             stored = Image.fromarray(photograph[100:150, 100:172])
             stored.save(content, "JPEG", quality=20, exif=exif)
             results.append(np.asarray(tiny["jpeg"](Image.open(content), chroma=True)))
-        np.testing.assert_array_equal(results[1], results[0].swapaxes(0, 1))
+        # the same but for sums in another order, which some CPUs round to the other of two levels
+        difference = np.abs(results[1].astype(int) - results[0].swapaxes(0, 1))
+        assert difference.max() <= 1
+        assert np.mean(difference > 0) < 0.001
         # the network sees a flipped picture
         assert results[2].shape == results[1].shape
 
