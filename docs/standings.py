@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from memnet_cli.evaluation.published import memnet_row
+from memnet_cli.evaluation.published import PublishedRow, memnet_row
 from memnet_cli.stores.zoo import WeightsEntry, default_weights, get_weights
 
 ROOT = Path(__file__).parents[1]
@@ -105,18 +105,23 @@ def _default_pair(row: Cells) -> str:
     return f"{scores['psnr']:.2f} / {scores['ssim']:.4f}"
 
 
+def _published(where: Place, level: int) -> PublishedRow:
+    row = memnet_row(where.dataset, where.task, level)
+    if row is None:
+        raise ValueError(f"the papers have no MemNet for {where} at {level}")
+    return row
+
+
 def _paper_pair(row: Cells) -> str:
     where = _two_cells(row)
-    paper = memnet_row(where.dataset, where.task, where.levels[0])
-    if paper is None:
-        raise ValueError(f"MemNet's paper has no row of {where}")
+    (level,) = where.levels
+    paper = _published(where, level)
     return f"{paper.psnr:.2f} / {paper.ssim:.4f}"
 
 
 def _paper(row: Cells) -> str:
     where = _two_cells(row)
-    rows = [memnet_row(where.dataset, where.task, level) for level in where.levels]
-    return _joined([row.psnr for row in rows if row is not None])
+    return _joined([_published(where, level).psnr for level in where.levels])
 
 
 def _named(row: Cells) -> str:
