@@ -114,6 +114,8 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
         )
         if config.budget.steps == 0:
             origin = replace(origin, patch=first.patch)
+        if _leaves_weights(config):
+            origin = replace(origin, recipe=first.recipe, source=first.source)
     if config.validation is not None:
         _refuse_seen(origin, measured, name)
     levels, some = config.measured_levels(), measured[: config.validation_limit]
@@ -135,8 +137,8 @@ def _refuse_own_folder(config: TrainingConfig) -> None:
 def _first_weights(config: TrainingConfig) -> tuple[WeightsInfo | None, str]:
     """Return what the first weights say and their sha256, of a run that goes on as it began.
 
-    Of several, what the first of them says, with the pictures and licences of all, and the steps
-    and pixels of those that have most: what is drawn next is then new to all of them.
+    Of several, what the first of them says, with the pictures and licences of all, and the steps,
+    pixels and recipe of those that have most: what is drawn next is then new to all of them.
     """
     if not config.init:
         return None, ""
@@ -152,11 +154,22 @@ def _first_weights(config: TrainingConfig) -> tuple[WeightsInfo | None, str]:
         training_images=images,
         steps=longest.steps,
         pixels_seen=longest.pixels_seen,
+        recipe=longest.recipe,
+        source=_mean_source(config.init) if len(infos) > 1 else longest.source,
     )
     licences = dict.fromkeys(info.licence for info in infos)
     if len(licences) > 1:
         first = replace(first, licence=" and ".join(name or "unknown" for name in licences))
     return first, first_digest(config)
+
+
+def _mean_source(files: Sequence[Path]) -> str:
+    return f"memnet train, the mean of {', '.join(path.name for path in files)}"
+
+
+def _leaves_weights(config: TrainingConfig) -> bool:
+    """Say whether the run only takes weights, or their mean, and changes nothing of them."""
+    return config.budget.steps == 0 and not (config.recipe.refit or config.recipe.recalibrate)
 
 
 def _trained_on(infos: Sequence[WeightsInfo]) -> tuple[tuple[str, ...], tuple[str, ...]]:

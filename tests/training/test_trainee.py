@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from memnet_cli.checkpoints import WeightsInfo, load_weights, save_weights
+from memnet_cli.checkpoints import WeightsInfo, load_weights, read_info, save_weights
 from memnet_cli.errors import UsageError
 from memnet_cli.models import build_model, config_to_mapping
 from memnet_cli.models.configs import MemNetConfig, REDNetConfig
@@ -17,6 +17,7 @@ from memnet_cli.training.config import Budget, TrainingConfig
 from memnet_cli.training.distributed import World
 from memnet_cli.training.growth import recursions_of
 from memnet_cli.training.recipe_files import load_recipe
+from memnet_cli.training.records import recipe_text
 from memnet_cli.training.trainee import Trainee, first_model, grow_if_due, new_trainee
 from tests.training.conftest import run, with_recipe
 
@@ -121,6 +122,7 @@ def test_a_run_starts_from_the_mean_of_several_weights(
     for path, model, (seen, licence, steps) in zip(paths, models, origins, strict=True):
         info = WeightsInfo("memnet", config_to_mapping(config), "sr", (2,), training_sets=(seen,))
         info = replace(info, steps=steps, pixels_seen=100 * steps, licence=licence)
+        info = replace(info, recipe=f"recipe of {path.stem}", source=f"source of {path.stem}")
         save_weights(path, model, info)
     several = replace(tiny, init=tuple(paths), budget=Budget(steps=0))
     run(several)
@@ -132,6 +134,17 @@ def test_a_run_starts_from_the_mean_of_several_weights(
     assert info.training_sets == ("T91", "BSD-train")
     assert (info.steps, info.pixels_seen) == (9, 900)  # what is drawn next is new to all of them
     assert info.licence == "MIT and unknown"
+    # of a run without a step, the recipe is that of the weights
+    assert info.recipe == "recipe of b"
+    assert info.source == "memnet train, the mean of a.safetensors, b.safetensors, c.safetensors"
+    alone = replace(several, init=(paths[0],), out=tiny.out / "alone")
+    run(alone)
+    info = read_info(alone.out / "last.safetensors")
+    assert (info.recipe, info.source) == ("recipe of a", "source of a")
+    learned = replace(alone, budget=Budget(steps=1), out=tiny.out / "learned")
+    run(learned)
+    info = read_info(learned.out / "last.safetensors")
+    assert (info.recipe, info.source) == (recipe_text(learned), "memnet train")
     other = replace(config, width=8)
     save_weights(
         paths[2], build_model(other), WeightsInfo("memnet", config_to_mapping(other), "sr")
