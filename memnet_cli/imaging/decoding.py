@@ -34,14 +34,17 @@ from memnet_cli.imaging.deep_samples import (
     raw_mode,
     read_tiff_page,
 )
+from memnet_cli.imaging.jpeg_layout import (
+    chroma_blocks_of,
+    chroma_step_of,
+    jpeg_tables_of,
+    luma_blocks_of,
+)
 from memnet_cli.imaging.metadata import (
     FLIPPED_HORIZONTALLY,
     FLIPPED_VERTICALLY,
     carried_exif,
-    chroma_step_of,
     exif_of_tiff,
-    jpeg_tables_of,
-    luma_blocks_of,
     orientation_of,
     profile_of_tiff,
     provenance_of,
@@ -116,6 +119,7 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
         jpeg_tables=jpeg_tables_of(image),
         luma_blocks=luma_blocks_of(image, orientation, upright),
         chroma_step=chroma_step_of(image, orientation, upright),
+        chroma_blocks=chroma_blocks_of(image, orientation, upright),
         frames=frames,
     )
     return picture_of_samples(samples, bit_depth=depth, source=source)

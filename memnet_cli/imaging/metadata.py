@@ -1,4 +1,4 @@
-"""EXIF, ICC profiles, JPEG tables and the record of how a picture was made."""
+"""EXIF, ICC profiles and the record of how a picture was made."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import struct
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-import numpy as np
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
-
-from memnet_cli.imaging.picture import JpegBlocks
 
 #: EXIF orientations that flip a picture, after they have exchanged its sides if they do.
 FLIPPED_VERTICALLY = frozenset({3, 4, 7, 8})
@@ -21,8 +18,6 @@ _ORIENTATION = ExifTags.Base.Orientation
 _RECORD = ExifTags.Base.ProcessingSoftware
 _ICC_PROFILE = 34675
 _BIGTIFF = 43
-#: What the components of a JPEG are called that are R, G and B.
-_RGB = (ord("R"), ord("G"), ord("B"))
 _KEY_PREFIX = "memnet:"
 _SOFTWARE = "Software"
 _SUB_DIRECTORIES = frozenset({int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)})
@@ -130,81 +125,6 @@ def tags_of_block(block: bytes) -> Image.Exif:
         else:
             tags[tag] = _as_read(tags[tag])
     return tags
-
-
-def jpeg_tables_of(image: Image.Image) -> tuple[tuple[int, ...], ...] | None:
-    """Return a JPEG's quantisation tables, that of the first component (luma) first.
-
-    Each has 64 entries in natural order: Pillow has undone the zigzag of the file.
-    """
-    tables: dict[int, list[int]] | None = getattr(image, "quantization", None)
-    if not tables:
-        return None
-    # a component is (id, horizontal sampling, vertical sampling, table)
-    used = [component[3] for component in getattr(image, "layer", [])]
-    order = dict.fromkeys([*used, *sorted(tables)])
-    return tuple(tuple(tables[number]) for number in order if number in tables) or None
-
-
-def chroma_step_of(
-    image: Image.Image, orientation: int, upright: tuple[int, int]
-) -> tuple[int, int]:
-    """Return the rows and columns from one chroma sample to the next in the upright picture.
-
-    (1, 1) for anything but a JPEG of YCbCr whose luma has once or twice the samples of both chroma
-    components. A side that is flipped and does not hold whole steps counts as not subsampled, since
-    its steps begin with a part of one.
-
-    Args:
-        image: of Pillow; the layout is that of the file.
-        orientation: EXIF orientation, 1 to 8, by which it is turned.
-        upright: (height, width) after that.
-    """
-    components = getattr(image, "layer", [])
-    if len(components) != 3 or any(component[1:3] != (1, 1) for component in components[1:]):
-        return (1, 1)
-    columns, rows = components[0][1:3]
-    if rows not in (1, 2) or columns not in (1, 2):
-        return (1, 1)
-    if orientation >= 5:
-        rows, columns = columns, rows
-    height, width = upright
-    if orientation in FLIPPED_VERTICALLY and height % rows:
-        rows = 1
-    if orientation in FLIPPED_HORIZONTALLY and width % columns:
-        columns = 1
-    return rows, columns
-
-
-def luma_blocks_of(
-    image: Image.Image, orientation: int, upright: tuple[int, int]
-) -> JpegBlocks | None:
-    """Return how a JPEG holds luma, or None where it holds none for every pixel.
-
-    None, too, for a table with steps of zero, which no encoder writes.
-
-    Args:
-        image: of Pillow; the layout is that of the file.
-        orientation: EXIF orientation, 1 to 8, by which it is turned.
-        upright: (height, width) after that.
-    """
-    components, tables = getattr(image, "layer", []), jpeg_tables_of(image)
-    if tables is None or len(components) not in (1, 3) or 0 in tables[0]:
-        return None
-    names = tuple(component[0] for component in components)
-    if len(components) == 3 and (image.info.get("adobe_transform") == 0 or names == _RGB):
-        return None
-    densest = tuple(max(component[axis] for component in components) for axis in (1, 2))
-    if components[0][1:3] != densest:
-        return None
-    table = np.array(tables[0]).reshape(8, 8)
-    height, width = upright
-    return JpegBlocks(
-        table=tuple(int(step) for step in (table.T if orientation >= 5 else table).ravel()),
-        top=height % 8 if orientation in FLIPPED_VERTICALLY else 0,
-        left=width % 8 if orientation in FLIPPED_HORIZONTALLY else 0,
-        lying=orientation >= 5,
-    )
 
 
 def exif_to_write(

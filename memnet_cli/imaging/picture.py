@@ -18,11 +18,11 @@ _BLOCK_SAMPLES = 1 << 22
 
 @dataclass(frozen=True)
 class JpegBlocks:
-    """How a JPEG holds luma, in its upright picture.
+    """How a JPEG holds luma or a chroma component, in its upright picture.
 
     Attributes:
         table: 64 quantisation steps, row by row of the 8x8 block as it lies in the picture.
-        top, left: 0 to 7, where the first whole block begins.
+        top, left: 0 to 7, where the first whole block begins, in samples of the component.
         lying: whether the picture lies on its side in the file.
     """
 
@@ -45,6 +45,8 @@ class Source:
         luma_blocks: of a JPEG that holds luma for every pixel, grey or YCbCr; None for others.
         chroma_step: rows and columns from one chroma sample of a JPEG to the next, (2, 2) for
             4:2:0; (1, 1) where every pixel has its own.
+        chroma_blocks: of a JPEG of YCbCr, those of Cb and Cr, in samples ``chroma_step`` apart;
+            None for others.
         frames: how many frames or pages the file holds; the first was read.
     """
 
@@ -54,6 +56,7 @@ class Source:
     jpeg_tables: tuple[tuple[int, ...], ...] | None = None
     luma_blocks: JpegBlocks | None = None
     chroma_step: tuple[int, int] = (1, 1)
+    chroma_blocks: tuple[JpegBlocks, JpegBlocks] | None = None
     frames: int = 1
 
 

@@ -14,9 +14,9 @@ from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 #: Up to this quality blocks are visible; up to that they are worth removing, behind noise; above it
 #: a JPEG counts as clean of them.
 _VISIBLE_BLOCKS, _SLIGHT_BLOCKS = 60, 80
-#: Up to these qualities a JPEG is enlarged better without its blocks: luma (at 95 by 0.1 to 0.4 dB,
-#: benchmarks/small_jpeg.py), chroma (benchmarks/colour_jpeg.py).
-_DEBLOCKED_FIRST, _CHROMA_FIRST = 95, 60
+#: Up to this quality a JPEG is enlarged better without its blocks, luma (at 95 by 0.1 to 0.4 dB,
+#: benchmarks/small_jpeg.py) as well as chroma (benchmarks/colour_jpeg.py).
+_DEBLOCKED_FIRST = 95
 #: Noise below this is not seen and is within what the estimate makes of fine texture.
 _VISIBLE_NOISE = 6.0
 #: Which of the absolute values of the finest detail tells the noise, what counts as none,
@@ -35,8 +35,7 @@ class Diagnosis:
         task: "denoise", "jpeg", or None where nothing is to be repaired.
         reason: one clause for the user.
         warning: what to beware of, or None.
-        deblock: whether the blocks of a JPEG are to be removed before.
-        chroma: whether those of its chroma are, too.
+        deblock: whether the blocks of a JPEG are to be removed before, of luma and chroma.
         quality: for jpeg, that weights are chosen for: the file's own, else what the pixels tell,
             100 where nothing is known of it.
     """
@@ -45,7 +44,6 @@ class Diagnosis:
     reason: str
     warning: str | None = None
     deblock: bool = False
-    chroma: bool = False
     quality: int | None = None
 
 
@@ -134,7 +132,7 @@ def before_enlarging(picture: Picture) -> Diagnosis:
     quality, known = _compressed(picture)
     if quality > _DEBLOCKED_FIRST:
         return Diagnosis("sr", "asked for")
-    return Diagnosis("sr", known, deblock=True, chroma=quality <= _CHROMA_FIRST)
+    return Diagnosis("sr", known, deblock=True)
 
 
 def _outside(what: str, value: float, trained: tuple[float, float]) -> str | None:

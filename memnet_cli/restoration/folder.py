@@ -222,7 +222,7 @@ def _taken_apart(
 def _deblocked(reads: Sequence[Read], restorers: Mapping[str, Restorer]) -> Iterator[Restoration]:
     if reads:
         jpeg = restorers["jpeg"]
-        parts = [jpeg.take_apart(read.picture, chroma=read.diagnosis.chroma) for read in reads]
+        parts = [jpeg.take_apart(read.picture, chroma=True) for read in reads]
         for read, done in zip(reads, jpeg.restore_parts(parts), strict=True):
             whole = done.together((read.picture.height, read.picture.width))
             yield Restoration(whole, done.notes)

@@ -20,13 +20,14 @@ from memnet_cli.imaging.images import Picture
 from memnet_cli.imaging.picture import JpegBlocks
 from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 from memnet_cli.imaging.resize import imresize
+from memnet_cli.imaging.subsampling import at_every_pixel, file_samples
 from memnet_cli.tasks import Task
 
 Plane = NDArray[np.float32]
 Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
-#: Black and white of MATLAB's YCbCr; those of a JPEG file are 0 and 255.
-_STUDIO = (16.0, 235.0)
+#: What 0 and 255 of a JPEG file are in grey, and in Y, Cb and Cr of MATLAB's YCbCr.
+_GREY, _LUMA, _CHROMA = (0.0, 255.0), (16.0, 235.0), (128.0 * 31 / 255, 240.0 - 112 / 255)
 #: Qualities that are told of tables and of pixels differ by as much where they are the same.
 _SAME_QUALITY = 5
 #: Colours are converted, in float64, for as many rows at a time as have about so many pixels.
@@ -52,8 +53,8 @@ class Split:
 
     Attributes:
         picture: enlarged to the trained scale for sr, else as it came.
-        blocks: for jpeg, how the file holds luma, if the picture came from one and was no other
-            JPEG before; see :func:`file_blocks`.
+        blocks: for jpeg, how the file holds each of the planes, None where that cannot be told;
+            empty if the picture came from none or was another JPEG before.
         lying: for jpeg, whether the picture lies on its side in the file, and with it the table
             that networks know.
         space: grey as it is, YCbCr or opponent colours.
@@ -66,7 +67,7 @@ class Split:
     space: Space
     channels: tuple[int, ...]
     planes: tuple[Plane, ...]
-    blocks: JpegBlocks | None = None
+    blocks: tuple[JpegBlocks | None, ...] = ()
     lying: bool = False
 
 
@@ -102,7 +103,7 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
     if task.name != "jpeg" or picture.source.luma_blocks is None:
         return parts
     lying = picture.source.luma_blocks.lying
-    return replace(parts, blocks=file_blocks(picture), lying=lying)
+    return replace(parts, blocks=_file_blocks(parts), lying=lying)
 
 
 def as_it_lies(parts: Split, plane: Plane) -> Plane:
@@ -116,9 +117,9 @@ def _taken_apart(picture: Picture, space: Space, channels: tuple[int, ...]) -> S
         colours = space.of(picture.pixels[rows])
         for channel, plane in zip(channels, planes, strict=True):
             plane[rows] = colours[:, :, channel]
-    steps = picture.source.chroma_step if space is _YCBCR else (1, 1)
+    step = picture.source.chroma_step if space is _YCBCR else (1, 1)
     kept = [
-        (channel, _every(plane, steps) if channel else plane)
+        (channel, file_samples(plane, step) if channel else plane)
         for channel, plane in zip(channels, planes, strict=True)
         if channel == 0 or float(np.ptp(plane)) > 0.0
     ]
@@ -131,59 +132,45 @@ def _blocks(picture: Picture) -> Iterator[slice]:
         yield slice(top, top + height)
 
 
-def file_blocks(picture: Picture) -> JpegBlocks | None:
-    """Return how a JPEG holds luma, if that is all the damage that can be told.
+def _file_blocks(parts: Split) -> tuple[JpegBlocks | None, ...]:
+    """Return how a JPEG holds each of the planes, if that is all the damage that can be told.
 
-    None for other pictures, and for a JPEG of what was a worse one before: a clean picture is not
-    among those of which the last file could have been made.
+    Nothing for other pictures, and for a JPEG of what was a worse one before: a clean picture is
+    not among those of which the last file could have been made.
     """
-    blocks = picture.source.luma_blocks
-    if blocks is None:
-        return None
-    earlier = earlier_quality(picture.pixels)
-    worse = earlier is not None and earlier < jpeg_quality(blocks.table) - _SAME_QUALITY
-    return None if worse else blocks
+    source = parts.picture.source
+    if source.luma_blocks is None:
+        return ()
+    earlier = earlier_quality(parts.picture.pixels)
+    worse = earlier is not None and earlier < jpeg_quality(source.luma_blocks.table) - _SAME_QUALITY
+    held = (source.luma_blocks, *(source.chroma_blocks or (None, None)))
+    return () if worse else tuple(held[channel] for channel in parts.channels)
 
 
-def as_the_file_allows(parts: Split, blocks: JpegBlocks, luma: Plane) -> Plane:
-    """Return the luma nearest to the restored one of which the picture's JPEG could be made.
+def as_the_file_allows(parts: Split, planes: Sequence[Plane]) -> tuple[Plane, ...]:
+    """Return the planes nearest to the restored ones of which the picture's JPEG could be made.
 
     Args:
-        parts: of YCbCr or grey, luma the first of its planes.
-        blocks: of the file.
-        luma: restored, on the scale of that.
+        parts: of YCbCr or grey.
+        planes: restored, on the scale of those of ``parts``.
     """
-    low, high = _STUDIO if parts.space is _YCBCR else (0.0, 255.0)
-    black, step = np.float32(low / 255.0), np.float32((high - low) / 255.0**2)
-    restored, decoded = ((plane - black) / step for plane in (luma, parts.planes[0]))
-    nearest: Plane = consistent(restored, decoded, blocks) * step + black
-    return nearest
-
-
-def _every(plane: Plane, steps: tuple[int, int]) -> Plane:
-    """Return the means of rectangles of ``steps`` pixels; the last ones may hang over the edge."""
-    if steps == (1, 1):
-        return plane
-    rows, columns = steps
-    over = [(0, -side % step) for side, step in zip(plane.shape, steps, strict=True)]
-    whole = np.pad(plane, over, mode="edge")
-    height, width = whole.shape[0] // rows, whole.shape[1] // columns
-    means: Plane = whole.reshape(height, rows, width, columns).mean((1, 3))
-    return means
-
-
-def _at_every_pixel(plane: Plane, picture: Picture) -> Plane:
-    """Enlarge a restored plane bicubically to the picture's size, if it is smaller."""
-    if plane.shape == (picture.height, picture.width):
-        return plane
-    rows, columns = picture.source.chroma_step
-    larger = imresize(plane, shape=(plane.shape[0] * rows, plane.shape[1] * columns))
-    return larger[: picture.height, : picture.width].astype(np.float32)
+    allowed = list(planes)
+    for index, blocks in enumerate(parts.blocks):
+        if blocks is not None:
+            grey = parts.space is not _YCBCR
+            black, white = _GREY if grey else _CHROMA if parts.channels[index] else _LUMA
+            zero, step = np.float32(black / 255.0), np.float32((white - black) / 255.0**2)
+            pair = (planes[index], parts.planes[index])
+            restored, decoded = ((plane - zero) / step for plane in pair)
+            allowed[index] = consistent(restored, decoded, blocks) * step + zero
+    return tuple(allowed)
 
 
 def merge(parts: Split, planes: Sequence[Plane], shape: tuple[int, int]) -> Picture:
     """Put restored planes back in place and bring the picture to ``shape``; clipped to [0, 1]."""
-    restored = [_at_every_pixel(plane, parts.picture) for plane in planes]
+    whole = parts.picture.height, parts.picture.width
+    step = parts.picture.source.chroma_step
+    restored = [at_every_pixel(plane, step, whole) for plane in planes]
     pixels = np.empty_like(parts.picture.pixels)
     for rows in _blocks(parts.picture):
         colours = parts.space.of(parts.picture.pixels[rows])

@@ -206,7 +206,7 @@ class Restorer:
     def restore_parts(self, parts: Sequence[Split]) -> list[RestoredParts]:
         """Restore pictures that were taken apart; tiles of equal size share a batch.
 
-        Luma that was a JPEG of a file at hand is one that the file could have been made of.
+        Luma and chroma of a JPEG file at hand are such that it could have been made of them.
 
         Raises:
             ImageError, DeviceError: as :meth:`restore` does.
@@ -218,9 +218,7 @@ class Restorer:
             own = [next(planes) for _ in part.channels]
             notes = tuple(dict.fromkeys(note for item in own for note in item.notes))
             done = [as_it_lies(part, item.plane) for item in own]
-            if part.blocks is not None:
-                done[0] = as_the_file_allows(part, part.blocks, done[0])
-            results.append(RestoredParts(part, tuple(done), notes))
+            results.append(RestoredParts(part, as_the_file_allows(part, done), notes))
         return results
 
     @property

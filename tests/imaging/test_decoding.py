@@ -360,6 +360,22 @@ def test_a_flipped_side_of_odd_length_counts_as_not_subsampled() -> None:
     assert _read(_saved(image, "JPEG", subsampling="4:2:0")).source.chroma_step == (2, 2)
 
 
+def test_the_blocks_of_chroma_lie_in_samples_of_their_own() -> None:
+    image = Image.new("RGB", (46, 30), "red")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3  # upside down: the cut blocks come first
+    for subsampling, (top, left) in {"4:4:4": (6, 6), "4:2:2": (6, 7), "4:2:0": (7, 7)}.items():
+        source = _read(_saved(image, "JPEG", subsampling=subsampling, exif=exif)).source
+        assert source.jpeg_tables is not None and source.chroma_blocks is not None
+        for blocks in source.chroma_blocks:
+            assert (blocks.top, blocks.left) == (top, left)
+            assert blocks.table == source.jpeg_tables[1]
+    # of a side that is flipped and cuts a sample, nothing is told
+    odd = image.resize((45, 30))
+    assert _read(_saved(odd, "JPEG", subsampling="4:2:0", exif=exif)).source.chroma_blocks is None
+    assert _read(_saved(odd, "JPEG", subsampling="4:2:0")).source.chroma_blocks is not None
+
+
 def test_what_has_no_chroma_of_its_own_has_no_chroma_step(patch: NDArray[np.uint8]) -> None:
     image = Image.fromarray(patch)
     for content in (
@@ -369,6 +385,7 @@ def test_what_has_no_chroma_of_its_own_has_no_chroma_step(patch: NDArray[np.uint
         _saved(image, "JPEG", keep_rgb=True),
     ):
         assert _read(content).source.chroma_step == (1, 1)
+        assert _read(content).source.chroma_blocks is None
 
 
 def test_a_jpeg_with_pictures_behind_it_is_a_jpeg(patch: NDArray[np.uint8]) -> None:
