@@ -233,16 +233,18 @@ def header(file: BinaryIO, max_pixels: int) -> PictureSize:
         return _tiff_header(file, max_pixels)
     layout = raw_mode(image).partition(";")[0]
     grey = layout == "LA" or image.mode in _GREY_MODES
-    size = PictureSize(
-        width=image.width,
-        height=image.height,
-        channels=(1 if grey else 3) + (layout == "LA" or image.has_transparency_data),
-        bit_depth=16 if is_deep(image) else 8,
-    )
     # a PNG would be decoded to look for EXIF behind its pixels; a TIFF turns itself
     told = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
-    turned = told and orientation_of(_exif(image)) >= 5
-    return replace(size, width=size.height, height=size.width) if turned else size
+    orientation = orientation_of(_exif(image)) if told else 1
+    width, height = image.size if orientation < 5 else image.size[::-1]
+    return PictureSize(
+        width=width,
+        height=height,
+        channels=(1 if grey else 3) + (layout == "LA" or image.has_transparency_data),
+        bit_depth=16 if is_deep(image) else 8,
+        jpeg_tables=jpeg_tables_of(image),
+        chroma_step=chroma_step_of(image, orientation, (height, width)),
+    )
 
 
 def _tiff_header(file: BinaryIO, max_pixels: int) -> PictureSize:

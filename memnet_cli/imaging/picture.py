@@ -101,12 +101,15 @@ class PictureSize:
         height: in pixels, upright.
         channels: alpha included.
         bit_depth: 8 or 16.
+        jpeg_tables, chroma_step: of a JPEG, as :class:`Source` has them.
     """
 
     width: int
     height: int
     channels: int
     bit_depth: int
+    jpeg_tables: tuple[tuple[int, ...], ...] | None = None
+    chroma_step: tuple[int, int] = (1, 1)
 
 
 def picture_from_array(array: NDArray[np.generic]) -> Picture:

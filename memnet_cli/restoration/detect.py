@@ -127,6 +127,15 @@ def asked_for(picture: Picture, task: str, trained: Trained) -> Diagnosis:
     return Diagnosis(task, "asked for", warning, quality=quality)
 
 
+def has_blocks(tables: tuple[tuple[int, ...], ...] | None) -> bool:
+    """Say whether a JPEG with such tables is to be deblocked before it is enlarged.
+
+    Args:
+        tables: luma first, row by row; None of another file.
+    """
+    return tables is not None and jpeg_quality(tables[0]) <= _DEBLOCKED_FIRST
+
+
 def before_enlarging(picture: Picture) -> Diagnosis:
     """Say whether a picture has blocks of a JPEG, which enlarging would enlarge with it."""
     quality, known = _compressed(picture)

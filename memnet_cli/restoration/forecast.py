@@ -10,6 +10,8 @@ import numpy as np
 
 from memnet_cli.errors import ImageError
 from memnet_cli.imaging.images import picture_size
+from memnet_cli.imaging.picture import PictureSize
+from memnet_cli.restoration.detect import has_blocks
 from memnet_cli.restoration.folder import Settings
 from memnet_cli.restoration.jobs import Job
 from memnet_cli.restoration.memory import overhead
@@ -99,10 +101,10 @@ def forecast(
     jobs: Sequence[Job], settings: Settings, restorers: Mapping[str, Restorer]
 ) -> Forecast:
     """Predict a run. The speed is measured on one small plane; no picture is decoded."""
-    restorer = next(iter(restorers.values()))
-    speed = _seconds_per_pixel(restorer)
-    files = tuple(_plan(job, settings, restorer, speed) for job in jobs)
-    return Forecast(files, str(restorer.engine.runtime), speed * 1e6)
+    speeds = {name: _seconds_per_pixel(restorer) for name, restorer in restorers.items()}
+    files = tuple(_plan(job, settings, restorers, speeds) for job in jobs)
+    first, restorer = next(iter(restorers.items()))
+    return Forecast(files, str(restorer.engine.runtime), speeds[first] * 1e6)
 
 
 def _seconds_per_pixel(restorer: Restorer) -> float:
@@ -116,7 +118,9 @@ def _seconds_per_pixel(restorer: Restorer) -> float:
     return sorted(times)[1] / plane.size
 
 
-def _plan(job: Job, settings: Settings, restorer: Restorer, speed: float) -> PlannedFile:
+def _plan(
+    job: Job, settings: Settings, restorers: Mapping[str, Restorer], speeds: Mapping[str, float]
+) -> PlannedFile:
     if is_done(job, settings):
         return PlannedFile(job, "skip: the output exists")
     if job.source is None:
@@ -125,24 +129,44 @@ def _plan(job: Job, settings: Settings, restorer: Restorer, speed: float) -> Pla
         size = picture_size(job.source)
     except ImageError as error:
         return PlannedFile(job, f"cannot be done: {error}")
-    height, width = scaled_shape(size.height, size.width, settings.scale)
+    first, restorer = next(iter(restorers.items()))
     engine = restorer.engine
     trained = restorer.trained_scale(settings.scale)
-    inner_height, inner_width = size.height * trained, size.width * trained
-    side = engine.tile_side(inner_height, inner_width)
-    whole = side >= max(inner_height, inner_width)
-    seen = inner_height * inner_width if whole else side * side
-    in_colour = size.channels >= 3 and (restorer.task.restores == "colours" or settings.chroma)
-    planes = 3 if in_colour else 1
-    covered = inner_height * inner_width
-    if not whole:
-        covered = round(covered * (side / max(1, side - 2 * engine.overlap)) ** 2)
+    inner = size.height * trained, size.width * trained
+    side = engine.tile_side(*inner)
+    whole = side >= max(inner)
+    seen = inner[0] * inner[1] if whole else side * side
+    seconds = _seconds(restorer, speeds[first], inner, _planes(size, restorer, settings.chroma))
+    if settings.task == "sr" and "jpeg" in restorers and has_blocks(size.jpeg_tables):
+        jpeg, small = restorers["jpeg"], (size.height, size.width)
+        seconds += _seconds(jpeg, speeds["jpeg"], small, _planes(size, jpeg, chroma=True))
+    height, width = scaled_shape(size.height, size.width, settings.scale)
     return PlannedFile(
         job,
         "restore",
         size=(width, height),
         tile=None if whole else side,
         memory=round(seen * engine.bytes_per_pixel * overhead(engine.runtime.device)),
-        seconds=covered * planes * speed * (8 if engine.tta else 1),
+        seconds=seconds,
         disk=width * height * size.channels * size.bit_depth // 8,
     )
+
+
+def _planes(size: PictureSize, restorer: Restorer, chroma: bool) -> float:
+    """Return how many planes of the picture's size are restored; a subsampled one counts less."""
+    if size.channels < 3:
+        return 1.0
+    if restorer.task.restores == "colours":
+        return 3.0
+    rows, columns = size.chroma_step
+    return 1.0 + 2.0 / (rows * columns) if chroma else 1.0
+
+
+def _seconds(restorer: Restorer, speed: float, shape: tuple[int, int], planes: float) -> float:
+    """Return how long (height, width) takes in so many planes, at ``speed`` seconds a pixel."""
+    engine = restorer.engine
+    side = engine.tile_side(*shape)
+    covered = float(shape[0] * shape[1])
+    if side < max(shape):
+        covered *= (side / max(1, side - 2 * engine.overlap)) ** 2
+    return covered * planes * speed * (8 if engine.tta else 1)

@@ -1,0 +1,89 @@
+"""What a run is said to take, against what it does, counted by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from memnet_cli.restoration import forecast as forecasts
+from memnet_cli.restoration.folder import Settings
+from memnet_cli.restoration.forecast import forecast
+from memnet_cli.restoration.jobs import Naming, plan_jobs
+from memnet_cli.restoration.restorer import Restorer
+
+_PIXEL = {"sr": 3e-6, "jpeg": 1e-5, "denoise": 2e-5}
+_PIXELS = 48 * 60
+
+
+@pytest.fixture
+def restorers(
+    tiny_weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Restorer]:
+    """Return restorers whose speed is known."""
+    monkeypatch.setattr(forecasts, "_seconds_per_pixel", lambda one: _PIXEL[one.task.name])
+    return {
+        task: Restorer.load(task=task, weights=file, device="cpu", precision="fp32")
+        for task, file in tiny_weights.items()
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photograph: NDArray[np.uint8]) -> Path:
+    """Make a PNG, and JPEGs of several layouts."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    image = Image.fromarray(photograph[100:148, 100:160])
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image.save(folder / "a.png")
+    image.save(folder / "b-420.jpg", quality=40, subsampling="4:2:0")
+    image.save(folder / "c-422-lying.jpg", quality=40, subsampling="4:2:2", exif=exif)
+    image.save(folder / "d-444.jpg", quality=90, subsampling="4:4:4")
+    image.save(folder / "e-good.jpg", quality=98)
+    image.convert("L").save(folder / "f-grey.jpg", quality=40)
+    return folder
+
+
+def _seconds(
+    folder: Path, settings: Settings, restorers: dict[str, Restorer], *tasks: str
+) -> list[float]:
+    naming = Naming(suffix="_{ext}")
+    jobs = plan_jobs([str(folder)], str(folder.parent / "out"), recursive=False, naming=naming)
+    plan = forecast(jobs, settings, {task: restorers[task] for task in tasks})
+    assert [file.action for file in plan.files] == ["restore"] * len(jobs)
+    return [file.seconds / _PIXELS for file in plan.files]
+
+
+def test_jpegs_are_deblocked_before_they_are_enlarged(
+    folder: Path, restorers: dict[str, Restorer]
+) -> None:
+    settings = Settings("sr", scale=2)
+    enlarging = 4 * _PIXEL["sr"]
+    alone = _seconds(folder, settings, restorers, "sr")
+    np.testing.assert_allclose(alone, [enlarging] * 6)
+    planes = np.array([0, 1.5, 2, 3, 0, 1])  # luma and chroma as the file has it
+    both = _seconds(folder, settings, restorers, "sr", "jpeg")
+    np.testing.assert_allclose(both, enlarging + planes * _PIXEL["jpeg"])
+
+
+def test_chroma_counts_as_the_file_has_it(folder: Path, restorers: dict[str, Restorer]) -> None:
+    luma = _seconds(folder, Settings("jpeg"), restorers, "jpeg")
+    np.testing.assert_allclose(luma, [_PIXEL["jpeg"]] * 6)
+    chroma = _seconds(folder, Settings("jpeg", chroma=True), restorers, "jpeg")
+    np.testing.assert_allclose(chroma, np.array([3, 1.5, 2, 3, 1.5, 1]) * _PIXEL["jpeg"])
+    colours = _seconds(folder, Settings("denoise"), restorers, "denoise")
+    np.testing.assert_allclose(colours, np.array([3, 3, 3, 3, 3, 1]) * _PIXEL["denoise"])
+
+
+def test_tiles_that_overlap_and_ensembles_take_longer(
+    folder: Path, restorers: dict[str, Restorer]
+) -> None:
+    one = restorers["denoise"]
+    tiled = replace(one, engine=replace(one.engine, tile=40, overlap=8, tta=True))
+    (seconds, *_) = _seconds(folder, Settings("denoise"), {"denoise": tiled}, "denoise")
+    assert seconds == pytest.approx(3 * 8 * (40 / 24) ** 2 * _PIXEL["denoise"])
