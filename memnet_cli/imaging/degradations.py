@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from memnet_cli.imaging.resize import imresize
 
@@ -46,22 +48,46 @@ def add_gaussian_noise(
 
 
 def jpeg_resaved(
-    grey: NDArray[np.uint8], first: int, quality: int, top: int, left: int
+    grey: NDArray[np.uint8],
+    first: int,
+    quality: int,
+    top: int,
+    left: int,
+    *,
+    chroma: bool = False,
 ) -> NDArray[np.uint8]:
     """Send (H, W) through libjpeg at ``first``, crop it by ``top`` and ``left``, send it again.
 
     What becomes of a JPEG that is cropped and saved again: the blocks of the first time begin
     ``top`` rows and ``left`` columns, each 0 to 7, before those of the second. The result has the
-    size of ``grey``: what is cut off was repeated from the edge.
+    size of ``grey``: what is cut off was repeated from the edge. ``chroma`` as for
+    :func:`jpeg_compress`.
     """
     larger = np.pad(grey, ((top, 0), (left, 0)), mode="edge")
-    once = jpeg_compress(larger, first)[top:, left:]
-    return jpeg_compress(np.ascontiguousarray(once), quality)
+    once = jpeg_compress(larger, first, chroma=chroma)[top:, left:]
+    return jpeg_compress(np.ascontiguousarray(once), quality, chroma=chroma)
 
 
-def jpeg_compress(grey: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """Send an 8-bit grey picture (H, W) through libjpeg at ``quality`` (1 to 100)."""
+def jpeg_compress(
+    grey: NDArray[np.uint8], quality: int, *, chroma: bool = False
+) -> NDArray[np.uint8]:
+    """Send an 8-bit grey picture (H, W) through libjpeg at ``quality`` (1 to 100).
+
+    With ``chroma`` by its table for Cb and Cr, as the samples of these in a colour picture.
+    """
     buffer = io.BytesIO()
-    Image.fromarray(grey).save(buffer, format="JPEG", quality=quality)
+    tables = [list(_chroma_table(quality))] if chroma else None
+    options = {"quality": quality} if tables is None else {"qtables": tables}
+    Image.fromarray(grey).save(buffer, format="JPEG", **options)
     with Image.open(buffer, formats=["JPEG"]) as compressed:
         return np.asarray(compressed)
+
+
+@lru_cache(maxsize=100)
+def _chroma_table(quality: int) -> tuple[int, ...]:
+    """Return the 64 steps for Cb and Cr, row by row, that libjpeg takes at ``quality``."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, format="JPEG", quality=quality)
+    buffer.seek(0)
+    with JpegImageFile(buffer) as colour:
+        return tuple(colour.quantization[1])

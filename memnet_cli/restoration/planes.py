@@ -26,8 +26,10 @@ from memnet_cli.tasks import Task
 Plane = NDArray[np.float32]
 Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
-#: What 0 and 255 of a JPEG file are in grey, and in Y, Cb and Cr of MATLAB's YCbCr.
-_GREY, _LUMA, _CHROMA = (0.0, 255.0), (16.0, 235.0), (128.0 * 31 / 255, 240.0 - 112 / 255)
+#: What 0 and 255 of a JPEG file are in Y of MATLAB's YCbCr; they are themselves in all else.
+_STUDIO, _FULL = (16.0, 235.0), (0.0, 255.0)
+#: Cb and Cr of grey, and how much wider those of a JPEG file lie about that than MATLAB's.
+_GREY_CHROMA, _FULL_CHROMA = 128.0 / 255.0, 255.0 / 224.0
 #: Qualities that are told of tables and of pixels differ by as much where they are the same.
 _SAME_QUALITY = 5
 #: Colours are converted, in float64, for as many rows at a time as have about so many pixels.
@@ -42,8 +44,21 @@ class Space:
     back: Convert
 
 
+def _to_jpeg(rgb: NDArray[Any]) -> NDArray[Any]:
+    """Convert to Y of MATLAB's YCbCr, and Cb and Cr as a JPEG file has them."""
+    ycbcr = rgb_to_ycbcr(rgb)
+    ycbcr[:, :, 1:] = (ycbcr[:, :, 1:] - _GREY_CHROMA) * _FULL_CHROMA + _GREY_CHROMA
+    return ycbcr
+
+
+def _from_jpeg(ycbcr: NDArray[Any]) -> NDArray[Any]:
+    chroma = (ycbcr[:, :, 1:] - _GREY_CHROMA) / _FULL_CHROMA + _GREY_CHROMA
+    return ycbcr_to_rgb(np.concatenate([ycbcr[:, :, :1], chroma], axis=2))
+
+
 _OWN = Space(np.array, np.asarray)
 _YCBCR = Space(rgb_to_ycbcr, ycbcr_to_rgb)
+_JPEG = Space(_to_jpeg, _from_jpeg)
 _OPPONENT = Space(rgb_to_opponent, opponent_to_rgb)
 
 
@@ -57,7 +72,7 @@ class Split:
             empty if the picture came from none or was another JPEG before.
         lying: for jpeg, whether the picture lies on its side in the file, and with it the table
             that networks know.
-        space: grey as it is, YCbCr or opponent colours.
+        space: grey as it is, YCbCr, with the chroma of a JPEG file or without, or opponent colours.
         channels: those of ``space`` that are restored.
         planes: these channels, (H, W) float32, in [0, 1] but for the bicubic overshoot and
             saturated opponent colours; Cb and Cr of a subsampled JPEG at the size of its own.
@@ -99,7 +114,7 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
     elif task.restores == "colours":
         parts = _taken_apart(picture, _OPPONENT, (0, 1, 2))
     else:
-        parts = _taken_apart(picture, _YCBCR, (0, 1, 2) if chroma else (0,))
+        parts = _taken_apart(picture, *((_JPEG, (0, 1, 2)) if chroma else (_YCBCR, (0,))))
     if task.name != "jpeg" or picture.source.luma_blocks is None:
         return parts
     lying = picture.source.luma_blocks.lying
@@ -117,7 +132,7 @@ def _taken_apart(picture: Picture, space: Space, channels: tuple[int, ...]) -> S
         colours = space.of(picture.pixels[rows])
         for channel, plane in zip(channels, planes, strict=True):
             plane[rows] = colours[:, :, channel]
-    step = picture.source.chroma_step if space is _YCBCR else (1, 1)
+    step = picture.source.chroma_step if space is _JPEG else (1, 1)
     kept = [
         (channel, file_samples(plane, step) if channel else plane)
         for channel, plane in zip(channels, planes, strict=True)
@@ -157,8 +172,8 @@ def as_the_file_allows(parts: Split, planes: Sequence[Plane]) -> tuple[Plane, ..
     allowed = list(planes)
     for index, blocks in enumerate(parts.blocks):
         if blocks is not None:
-            grey = parts.space is not _YCBCR
-            black, white = _GREY if grey else _CHROMA if parts.channels[index] else _LUMA
+            luma = parts.space is not _OWN and parts.channels[index] == 0
+            black, white = _STUDIO if luma else _FULL
             zero, step = np.float32(black / 255.0), np.float32((white - black) / 255.0**2)
             pair = (planes[index], parts.planes[index])
             restored, decoded = ((plane - zero) / step for plane in pair)

@@ -50,7 +50,11 @@ def earlier_saves(qualities: Sequence[int], seed: int, step: int, batch: int) ->
 
 
 def compressed(
-    planes: Sequence[Plane], patches: Patches, side: int, earlier: EarlierSaves | None
+    planes: Sequence[Plane],
+    patches: Patches,
+    side: int,
+    earlier: EarlierSaves | None,
+    chroma: NDArray[np.bool_],
 ) -> Plane:
     """Return (B, side, side) patches of the pictures after libjpeg, upright.
 
@@ -62,6 +66,7 @@ def compressed(
         patches: B of them; ``level`` is the quality factor.
         side: of the patches.
         earlier: the compressions before, of those patches that are ``altered``.
+        chroma: (B,) which patches are of Cb or Cr, with another table.
     """
 
     def one(index: int) -> Plane:
@@ -75,9 +80,9 @@ def compressed(
         if earlier is not None and patches.altered[index]:
             first = int(earlier.quality[index])
             shift = int(earlier.top[index]), int(earlier.left[index])
-            saved = jpeg_resaved(shown, first, quality, *shift)
+            saved = jpeg_resaved(shown, first, quality, *shift, chroma=bool(chroma[index]))
         else:
-            saved = jpeg_compress(shown, quality)
+            saved = jpeg_compress(shown, quality, chroma=bool(chroma[index]))
         y, x = offset
         return _turned_back(saved, orientation)[y : y + side, x : x + side]
 

@@ -53,6 +53,7 @@ class Damage:
         patch: side of a patch.
         seed: of the noise, and of what JPEGs were before.
         qualities: of JPEGs before, which patches that are ``altered`` were (jpeg).
+        chroma: numbers of the pictures that are Cb or Cr (jpeg).
     """
 
     task: Task
@@ -60,6 +61,7 @@ class Damage:
     patch: int
     seed: int
     qualities: tuple[int, ...] = ()
+    chroma: range = range(0)
 
     def chance(self, step: int, batch: int) -> Chance:
         """Return what is drawn for the damage of a whole step.
@@ -99,7 +101,9 @@ class Damage:
                 sigma = torch.from_numpy(patches.level).to(device) / 255.0
                 degraded = clean + sigma[:, None, None] * chance.noise
             else:
-                saved = compressed(self.pictures.planes, patches, self.patch, chance.earlier)
+                chroma = np.isin(patches.picture, self.chroma)
+                planes = self.pictures.planes
+                saved = compressed(planes, patches, self.patch, chance.earlier, chroma)
                 degraded = torch.from_numpy(saved).to(device, non_blocking=True).float() / 255.0
         order = _orientations(self.patch, device)[orientation % ORIENTATIONS]
         negative = (orientation >= ORIENTATIONS)[:, None]

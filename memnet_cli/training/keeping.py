@@ -231,9 +231,10 @@ def _next_batches(
 def _plain(session: Session) -> Session:
     """Return the session with patches from anywhere in the photographs.
 
-    Drawings and hard patches, whose errors are larger, would have the ensemble for themselves.
+    Drawings and hard patches, whose errors are larger, would have the ensemble for themselves, and
+    chroma is restored by the same one.
     """
-    sampler = dataclasses.replace(session.sampler, drawn=0.0, hardest_of=1)
+    sampler = dataclasses.replace(session.sampler, drawn=0.0, coloured=0.0, hardest_of=1)
     return dataclasses.replace(session, sampler=sampler)
 
 

@@ -95,6 +95,32 @@ def read_planes(
     return planes
 
 
+def read_chroma(images: Sequence[DatasetImage], recipe: Recipe) -> list[Plane]:
+    """Read Cb and Cr of every picture in colour as a JPEG of 4:2:0 has them.
+
+    In the full range of JFIF, means of 2x2 pixels, at every one of the recipe's ``sizes``.
+
+    Args:
+        images: the pictures.
+        recipe: that it is for.
+
+    Raises:
+        ImageError: for a file that is no usable picture.
+    """
+    planes = []
+    for image in images:
+        pixels = read_uint8(image)
+        if pixels.ndim == 3 and pixels.shape[2] == 3:
+            even = crop_to_multiple(pixels, 2)
+            ycbcr = np.asarray(Image.fromarray(even).convert("YCbCr"), np.float64)
+            height, width = (side // 2 for side in even.shape[:2])
+            halves = ycbcr.reshape(height, 2, width, 2, 3).mean((1, 3))
+            for half in np.moveaxis(np.floor(halves[:, :, 1:] + 0.5).astype(np.uint8), 2, 0):
+                plane = np.ascontiguousarray(half)
+                planes += [plane if size == 1.0 else _resized(plane, size) for size in recipe.sizes]
+    return planes
+
+
 def _copies(
     plane: Plane, pixels: Plane, recipe: Recipe, rng: np.random.Generator
 ) -> Iterator[Plane]:

@@ -34,6 +34,7 @@ _SHARES = (
     "clean",
     "resaved",
     "drawn",
+    "chroma",
     "mixed",
     "negatives",
     "alpha",
@@ -91,6 +92,9 @@ class Recipe:
         clean: share of patches with no noise at all (denoise), where ``wide``.
         resaved: share of jpeg patches that were a JPEG before, of any of ``qualities`` and with its
             blocks anywhere, where ``wide``.
+        chroma: share of jpeg patches of Cb and Cr, half as large as the pictures along each side,
+            which libjpeg compresses by another table; towards the clean patch, whatever the
+            teacher.
         drawn: share of patches of drawings, made for the run, instead of pictures; see
             ``teacher_drawn``.
         loss: l2 (eq. 4 and 12 of MemNet), l1 or charbonnier.
@@ -154,6 +158,7 @@ class Recipe:
     quantised: float = 0.25
     clean: float = 0.02
     resaved: float = 0.0
+    chroma: float = 0.0
     drawn: float = 0.0
     loss: str = "l1"
     epsilon: float = 0.5 / 255.0
@@ -192,7 +197,10 @@ class Recipe:
         _check("hardest_of", self.hardest_of, self.hardest_of >= 1, "1 or more")
         free = self.hardest_of == 1 or self.stride == 0
         _check("hardest_of", self.hardest_of, free, "1 with a grid of patches (stride)")
-        _check("drawn", self.drawn, not (self.drawn and self.stride), "0 with a grid of patches")
+        for name in ("drawn", "chroma"):
+            share = getattr(self, name)
+            _check(name, share, not (share and self.stride), "0 with a grid of patches")
+        _check("chroma", self.chroma, self.chroma + self.drawn <= 1, "1 at most, with drawn")
         for name in ("stride", "weight_decay", "clip", "recalibrate", "refit", "restart_lr"):
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         for name in _SHARES:

@@ -75,6 +75,8 @@ class Sampler:
         hardest_of: random places for every patch, of which the one with the most detail is taken.
         drawn: share of patches from drawings.
         drawings: how many of the pictures, the last, are drawings.
+        coloured: share of patches from chroma planes.
+        chroma: how many of the pictures, the last before the drawings, are chroma planes.
         detail: of the pictures, as by :func:`detail_sums`; may be empty where ``hardest_of`` is 1.
     """
 
@@ -94,6 +96,8 @@ class Sampler:
     hardest_of: int = 1
     drawn: float = 0.0
     drawings: int = 0
+    coloured: float = 0.0
+    chroma: int = 0
     detail: tuple[Sums, ...] = ()
 
     def __post_init__(self) -> None:
@@ -115,12 +119,22 @@ class Sampler:
 
     @property
     def _photographs(self) -> int:
-        return len(self.heights) - self.drawings
+        return len(self.heights) - self.drawings - self.chroma
+
+    @property
+    def chroma_planes(self) -> range:
+        """Numbers of the pictures that are chroma planes."""
+        return range(self._photographs, self._photographs + self.chroma)
 
     def is_drawing(self, patches: Patches) -> NDArray[np.bool_]:
         """Return (B,) which patches are of drawings."""
-        drawn: NDArray[np.bool_] = patches.picture >= self._photographs
+        drawn: NDArray[np.bool_] = patches.picture >= len(self.heights) - self.drawings
         return drawn
+
+    def is_chroma(self, patches: Patches) -> NDArray[np.bool_]:
+        """Return (B,) which patches are of chroma planes."""
+        coloured: NDArray[np.bool_] = np.isin(patches.picture, self.chroma_planes)
+        return coloured
 
     def _grid_counts(self) -> Integers:
         rows = (self.heights - self.patch) // self.stride + 1
@@ -141,12 +155,18 @@ class Sampler:
     def _random(self, rng: np.random.Generator) -> Patches:
         """Pictures by their area, positions and levels evenly; the hardest of several places."""
         count = self.batch * self.hardest_of
-        areas = (self.heights * self.widths)[: self._photographs].astype(np.float64)
-        picture = rng.choice(len(areas), size=count, p=areas / areas.sum())
-        if self.drawn:
-            from_drawings = np.repeat(self._drawn(rng), self.hardest_of)
-            numbers = rng.integers(self._photographs, len(self.heights), count)
-            picture = np.where(from_drawings, numbers, picture)
+        picture = self._by_area(rng, range(self._photographs), count)
+        if self.drawn or self.chroma:
+            order, from_drawings = self._drawn(rng)
+            if self.drawn:
+                numbers = rng.integers(self.chroma_planes.stop, len(self.heights), count)
+                picture = np.where(np.repeat(from_drawings, self.hardest_of), numbers, picture)
+            if self.chroma:
+                # from the other end of the order, so that none of them is a drawing
+                wanted = int(self.coloured * self.batch + rng.random())
+                from_chroma = np.repeat(order >= self.batch - wanted, self.hardest_of)
+                numbers = self._by_area(rng, self.chroma_planes, count)
+                picture = np.where(from_chroma, numbers, picture)
         level = np.repeat(self._levels(rng), self.hardest_of)
         step = np.maximum(level, 1) if self.aligned else np.ones_like(level)
         top = self._place(rng, self.heights[picture], step)
@@ -156,14 +176,20 @@ class Sampler:
         drawn = Patches(picture, top, left, turned, level, altered)
         return drawn if self.hardest_of == 1 else drawn.part(self._hardest(drawn))
 
-    def _drawn(self, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Return (batch,) which patches to take from drawings, as many in every step, up to one.
+    def _by_area(self, rng: np.random.Generator, among: range, count: int) -> Integers:
+        areas = (self.heights * self.widths)[among.start : among.stop].astype(np.float64)
+        chosen: Integers = rng.choice(len(areas), size=count, p=areas / areas.sum())
+        return chosen + among.start
 
-        Drawings have other batch statistics than photographs: their share must not change much.
+    def _drawn(self, rng: np.random.Generator) -> tuple[Integers, NDArray[np.bool_]]:
+        """Return (batch,) a random order of the patches, and which, its first, are from drawings.
+
+        As many in every step, up to one: drawings have other batch statistics than photographs,
+        so that their share must not change much.
         """
         wanted = int(self.drawn * self.batch + rng.random())
-        drawn: NDArray[np.bool_] = rng.permutation(self.batch) < wanted
-        return drawn
+        order = rng.permutation(self.batch)
+        return order, order < wanted
 
     def _hardest(self, drawn: Patches) -> Integers:
         """Return which of the drawn patches to take: of each ``hardest_of`` the best place."""

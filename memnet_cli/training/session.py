@@ -20,7 +20,7 @@ from memnet_cli.training.detail import detail_sums
 from memnet_cli.training.distributed import World
 from memnet_cli.training.drawings import drawings
 from memnet_cli.training.events import Event, Say
-from memnet_cli.training.pictures import Plane, load_pictures, read_planes
+from memnet_cli.training.pictures import Plane, load_pictures, read_chroma, read_planes
 from memnet_cli.training.records import RunFolder, record
 from memnet_cli.training.sampler import Patches, Sampler
 from memnet_cli.training.stopping import StopRequest
@@ -80,10 +80,11 @@ class Session:
         if self.teacher is None:
             return clean, degraded
         level = torch.from_numpy(patches.level).to(clean.device)
-        if self.sampler.drawings and not self.config.recipe.teacher_drawn:
-            # a teacher knows photographs; 0 is the level that it is never asked at
-            drawn = torch.from_numpy(self.sampler.is_drawing(patches))
-            level = level.masked_fill(drawn.to(clean.device), 0)
+        # a teacher knows luma of photographs; 0 is the level that it is never asked at
+        unasked = self.sampler.is_chroma(patches)
+        if not self.config.recipe.teacher_drawn:
+            unasked |= self.sampler.is_drawing(patches)
+        level = level.masked_fill(torch.from_numpy(unasked).to(clean.device), 0)
         with self.mixed_precision():
             return self.teacher.targets(clean, degraded, level, step), degraded
 
@@ -139,21 +140,20 @@ def prepare_session(
     recipe, task = config.recipe, task_of(config)
     levels = config.levels()
     check_measurable(data.validation)
-    planes = [
-        plane
-        for plane in read_planes(data.images, task, levels, recipe)
-        if min(plane.shape) >= recipe.patch
-    ]
+    planes = _large(read_planes(data.images, task, levels, recipe), recipe.patch)
+    coloured = recipe.chroma > 0.0 and task.name == "jpeg"
+    chroma = _large(read_chroma(data.images, recipe), recipe.patch) if coloured else []
     first = data.origin.steps
     drawn = drawings(_DRAWINGS, recipe.patch, config.seed, first) if recipe.drawn else []
-    planes += drawn
-    sampler = _sampler(config, planes, len(drawn))
+    planes += [*chroma, *drawn]
+    sampler = _sampler(config, planes, len(chroma), len(drawn))
     damage = Damage(
         task,
         load_pictures(planes, runtime.device),
         recipe.patch,
         config.seed,
         qualities=levels if sampler.altered else (),
+        chroma=sampler.chroma_planes,
     )
     return Session(
         config=config,
@@ -171,6 +171,11 @@ def prepare_session(
     )
 
 
+def _large(planes: Sequence[Plane], side: int) -> list[Plane]:
+    """Return those planes that hold a patch."""
+    return [plane for plane in planes if min(plane.shape) >= side]
+
+
 def _altered(config: TrainingConfig) -> float:
     """Return the share of patches with the variant of the task's damage."""
     if not config.recipe.wide:
@@ -178,8 +183,10 @@ def _altered(config: TrainingConfig) -> float:
     return {"sr": config.recipe.quantised, "jpeg": config.recipe.resaved}.get(config.task, 0.0)
 
 
-def _sampler(config: TrainingConfig, planes: Sequence[Plane], drawings_among: int) -> Sampler:
-    """Lay out where patches come from: ``planes``, the last of which are drawings."""
+def _sampler(
+    config: TrainingConfig, planes: Sequence[Plane], chroma: int, drawings_among: int
+) -> Sampler:
+    """Lay out where patches come from: ``planes``, the last of which are chroma, then drawings."""
     recipe, task = config.recipe, config.task
     sizes = np.array([plane.shape for plane in planes], np.int64).reshape(-1, 2)
     ranged = config.sigma_range()
@@ -200,5 +207,7 @@ def _sampler(config: TrainingConfig, planes: Sequence[Plane], drawings_among: in
         hardest_of=recipe.hardest_of,
         drawn=recipe.drawn,
         drawings=drawings_among,
+        coloured=recipe.chroma,
+        chroma=chroma,
         detail=tuple(map(detail_sums, planes)) if recipe.hardest_of > 1 else (),
     )

@@ -60,3 +60,18 @@ def test_a_resaved_jpeg_has_the_blocks_of_both_times(photograph: NDArray[np.uint
     once = degradations.jpeg_compress(grey, 8)
     losses = [np.mean((image.astype(np.float64) - grey) ** 2) for image in (once, twice)]
     assert 0.8 < losses[1] / losses[0] < 1.25
+
+
+def test_chroma_is_compressed_as_in_a_picture_in_colour(photograph: NDArray[np.uint8]) -> None:
+    plane = np.ascontiguousarray(photograph[40:120, 60:180, 2])
+    even = np.full_like(plane, 128)
+    for quality in (5, 40, 90):
+        buffer = io.BytesIO()
+        colour = Image.merge("YCbCr", [Image.fromarray(p) for p in (even, plane, even)])
+        colour.save(buffer, "JPEG", quality=quality, subsampling="4:4:4")
+        with Image.open(buffer) as file:
+            file.draft("YCbCr", None)
+            expected = np.asarray(file)[:, :, 1]
+        found = degradations.jpeg_compress(plane, quality, chroma=True)
+        assert np.array_equal(found, expected)
+        assert not np.array_equal(degradations.jpeg_compress(plane, quality), expected)

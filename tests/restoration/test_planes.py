@@ -81,7 +81,7 @@ def test_subsampled_chroma_is_restored_at_its_own_size(
     np.testing.assert_allclose(merged[8:-9, 8:-9], ycbcr[8:-9, 8:-9], atol=1e-3)
     np.testing.assert_allclose(merged, ycbcr, atol=1.0)
 
-    redder = [parts.planes[0], parts.planes[1], parts.planes[2] + np.float32(8 / 255)]
+    redder = [parts.planes[0], parts.planes[1], parts.planes[2] + np.float32(8 / 224)]
     merged = rgb2ycbcr(merge(parts, redder, (31, 23)).pixels.astype(np.float64))
     np.testing.assert_allclose(merged[8:-9, 8:-9, 2], ycbcr[8:-9, 8:-9, 2] + 8, atol=1e-3)
 
@@ -145,7 +145,7 @@ def test_chroma_of_a_file_is_one_that_it_could_have_been_made_of(
         jfif = held[:, :, index - 1].reshape(
             held.shape[0] // rows, rows, held.shape[1] // columns, columns
         )
-        wanted = ((jfif.mean((1, 3)) - 128) * (224 / 255) + 128).astype(np.float32) / 255
+        wanted = jfif.mean((1, 3)) / np.float32(255)
         planes = [*parts.planes]
         planes[index] = wanted
         kept = as_the_file_allows(parts, planes)

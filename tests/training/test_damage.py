@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from PIL import Image
 
 from memnet_cli.evaluation.protocols import prepare
 from memnet_cli.imaging.degradations import downscale, jpeg_compress, jpeg_resaved
+from memnet_cli.imaging.images import picture_from_pil
 from memnet_cli.imaging.resize import imresize
+from memnet_cli.restoration.planes import split
 from memnet_cli.stores.datasets import DatasetImage
 from memnet_cli.tasks import get_task
 from memnet_cli.training.damage import Chance, Damage
-from memnet_cli.training.pictures import Plane, load_pictures, read_planes
+from memnet_cli.training.pictures import Plane, load_pictures, read_chroma, read_planes
 from memnet_cli.training.recipe import Recipe
 from memnet_cli.training.sampler import ORIENTATIONS, Patches
 
@@ -248,3 +251,44 @@ def test_contrast_is_raised_about_the_mean_and_clipped(pictures: Path) -> None:
     wanted = own.mean() + 2.0 * (own - own.mean())
     assert wanted.min() < 0 or wanted.max() > 255
     assert np.abs(more - wanted.clip(0, 255)).max() < 2  # the mean, then the result are rounded
+
+
+def test_chroma_is_compressed_by_its_own_table(planes: list[Plane]) -> None:
+    whole = [plane[:48, :32] for plane in planes]
+    damage = Damage(
+        get_task("jpeg"), load_pictures(whole, _CPU), _PATCH, 0, qualities=(10,), chroma=range(1, 2)
+    )
+    patches = _patches([5, 5], [3, 3], 40)
+    assert list(patches.picture) == [0, 1]
+    for altered in (False, True):
+        patches.altered[:] = altered
+        chance = damage.chance(0, 2)
+        _, degraded = damage.pairs(patches, chance)
+        assert chance.earlier is not None
+        for index, chroma in enumerate((False, True)):
+            first = 10, 40, int(chance.earlier.top[index]), int(chance.earlier.left[index])
+            expected = (
+                jpeg_resaved(whole[index], *first, chroma=chroma)
+                if altered
+                else jpeg_compress(whole[index], 40, chroma=chroma)
+            )
+            cut = expected[5 : 5 + _PATCH, 3 : 3 + _PATCH]
+            assert np.array_equal(np.rint(degraded[index, 0].numpy() * 255.0), cut)
+
+
+def test_chroma_is_read_as_a_jpeg_holds_it(tmp_path: Path, photograph: Plane) -> None:
+    colour, grey = tmp_path / "colour.png", tmp_path / "grey.png"
+    clean = photograph[40:121, 60:181]
+    Image.fromarray(clean).save(colour)
+    Image.fromarray(clean[:, :, 0]).save(grey)
+    images = [DatasetImage(path.name, path, None) for path in (colour, grey)]
+    cb, half_cb, cr, half_cr = read_chroma(images, Recipe(sizes=(1.0, 0.5)))
+    assert cb.shape == cr.shape == (40, 60) and half_cb.shape == half_cr.shape == (20, 30)
+    # libjpeg's own halves, kept by steps of 1
+    content = io.BytesIO()
+    Image.fromarray(clean[:80, :120]).save(content, "JPEG", quality=100, subsampling="4:2:0")
+    picture = picture_from_pil(Image.open(content))
+    parts = split(picture, get_task("jpeg"), chroma=True)
+    for own, held in zip((cb, cr), parts.planes[1:], strict=True):
+        assert np.abs(own - held * 255.0).mean() < 1.0
+        assert np.abs(np.fliplr(own) - held * 255.0).mean() > 3.0

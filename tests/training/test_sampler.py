@@ -181,3 +181,33 @@ def test_pictures_smaller_than_a_patch_are_refused() -> None:
         replace(_RANDOM, heights=np.array([], np.int64), widths=np.array([], np.int64))
     with pytest.raises(DatasetError, match="No training picture"):
         replace(_RANDOM, drawn=0.2, drawings=3)  # nothing but drawings
+
+
+def test_chroma_has_its_share_beside_the_drawings() -> None:
+    sampler = replace(
+        _RANDOM,
+        heights=np.array([48, 48, 24, 48, 48]),
+        widths=np.array([48, 48, 24, 48, 48]),
+        drawn=0.2,
+        drawings=1,
+        coloured=0.3,
+        chroma=2,
+    )
+    assert sampler.chroma_planes == range(2, 4)
+    steps = [sampler.draw(step) for step in range(300)]
+    assert {int(sampler.is_chroma(patches).sum()) for patches in steps} == {3, 4}
+    assert {int(sampler.is_drawing(patches).sum()) for patches in steps} == {2, 3}
+    assert not any((sampler.is_chroma(d) & sampler.is_drawing(d)).any() for d in steps)
+    shares = np.bincount(np.concatenate([patches.picture for patches in steps])) / 3600
+    # by their areas: a quarter of the other
+    assert shares == pytest.approx([0.25, 0.25, 0.06, 0.24, 0.2], abs=0.03)
+    places = np.mean([sampler.is_chroma(patches) for patches in steps], axis=0)
+    assert places == pytest.approx(0.3, abs=0.1)
+
+
+def test_without_chroma_the_patches_are_those_that_they_were() -> None:
+    drawing = replace(_RANDOM, heights=np.full(5, 48), widths=np.full(5, 48), drawn=0.2, drawings=3)
+    patches = drawing.draw(7)
+    again = replace(drawing, coloured=0.5).draw(7)  # a share of no planes
+    assert np.array_equal(patches.picture, again.picture)
+    assert np.array_equal(patches.top, again.top)

@@ -23,7 +23,7 @@ from memnet_cli.training.losses import supervised_loss
 from memnet_cli.training.recipe import Recipe
 from memnet_cli.training.records import RunFolder, read_metrics
 from memnet_cli.training.teacher import Teacher
-from tests.training.conftest import run, with_recipe
+from tests.training.conftest import run, session_of, with_recipe
 
 
 class Brighter(RestorationModel):
@@ -162,6 +162,19 @@ def test_a_teacher_is_asked_about_drawings_only_where_the_recipe_says_so(
         losses.append([entry["loss"] for entry in entries if entry["kind"] == "train"])
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
+
+
+def test_a_teacher_is_never_asked_about_chroma(tiny: TrainingConfig) -> None:
+    settings = "qualities=10,40", "chroma=0.5", "patch=16"
+    chroma = replace(with_recipe(tiny, *settings), task="jpeg")
+    taught = replace(chroma, teachers=(_teacher(tiny.out.parent / "t.safetensors"),))
+    session = session_of(taught)
+    assert session.damage.chroma == session.sampler.chroma_planes != range(0)
+    for step in range(4):
+        clean, targets = (s.lesson(step, slice(0, 4))[0] for s in (session_of(chroma), session))
+        same = (clean == targets).flatten(1).all(dim=1)
+        assert same.tolist() == session.sampler.is_chroma(session.sampler.draw(step)).tolist()
+    assert session_of(replace(taught, task="denoise")).sampler.chroma == 0
 
 
 def _teacher(path: Path, task: str = "", images: tuple[str, ...] = ()) -> Path:
