@@ -14,7 +14,7 @@ from torch import Tensor
 
 from memnet_cli.evaluation.benchmark import read_uint8
 from memnet_cli.evaluation.protocols import grey_uint8
-from memnet_cli.imaging.color import luma_uint8
+from memnet_cli.imaging.color import luma_uint8, rgb_to_opponent
 from memnet_cli.imaging.degradations import crop_to_multiple
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.stores.datasets import DatasetImage
@@ -95,30 +95,43 @@ def read_planes(
     return planes
 
 
-def read_chroma(images: Sequence[DatasetImage], recipe: Recipe) -> list[Plane]:
-    """Read Cb and Cr of every picture in colour as a JPEG of 4:2:0 has them.
+def read_chroma(images: Sequence[DatasetImage], task: Task, recipe: Recipe) -> list[Plane]:
+    """Read the two planes beside luma that are restored of every picture in colour.
 
-    In the full range of JFIF, means of 2x2 pixels, at every one of the recipe's ``sizes``.
+    Of jpeg Cb and Cr as a file of 4:2:0 has them, means of 2x2 pixels in the full range of JFIF; of
+    denoise the colour differences of :func:`memnet_cli.imaging.color.rgb_to_opponent`, clipped. At
+    every one of the recipe's ``sizes``.
 
     Args:
         images: the pictures.
+        task: jpeg or denoise.
         recipe: that it is for.
 
     Raises:
         ImageError: for a file that is no usable picture.
     """
+    chroma = _chroma_halves if task.name == "jpeg" else _colour_differences
     planes = []
     for image in images:
         pixels = read_uint8(image)
         if pixels.ndim == 3 and pixels.shape[2] == 3:
-            even = crop_to_multiple(pixels, 2)
-            ycbcr = np.asarray(Image.fromarray(even).convert("YCbCr"), np.float64)
-            height, width = (side // 2 for side in even.shape[:2])
-            halves = ycbcr.reshape(height, 2, width, 2, 3).mean((1, 3))
-            for half in np.moveaxis(np.floor(halves[:, :, 1:] + 0.5).astype(np.uint8), 2, 0):
-                plane = np.ascontiguousarray(half)
+            for values in np.moveaxis(chroma(pixels), 2, 0):
+                rounded = np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+                plane = np.ascontiguousarray(rounded)
                 planes += [plane if size == 1.0 else _resized(plane, size) for size in recipe.sizes]
     return planes
+
+
+def _chroma_halves(rgb: Plane) -> NDArray[np.float64]:
+    even = crop_to_multiple(rgb, 2)
+    ycbcr = np.asarray(Image.fromarray(even).convert("YCbCr"), np.float64)
+    height, width = (side // 2 for side in even.shape[:2])
+    halves: NDArray[np.float64] = ycbcr.reshape(height, 2, width, 2, 3).mean((1, 3))
+    return halves[:, :, 1:]
+
+
+def _colour_differences(rgb: Plane) -> NDArray[np.float64]:
+    return rgb_to_opponent(rgb / 255.0)[:, :, 1:] * 255.0
 
 
 def _copies(

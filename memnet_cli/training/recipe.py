@@ -92,9 +92,9 @@ class Recipe:
         clean: share of patches with no noise at all (denoise), where ``wide``.
         resaved: share of jpeg patches that were a JPEG before, of any of ``qualities`` and with its
             blocks anywhere, where ``wide``.
-        chroma: share of jpeg patches of Cb and Cr, half as large as the pictures along each side,
-            which libjpeg compresses by another table; towards the clean patch, whatever the
-            teacher.
+        chroma: share of patches of what is restored beside luma, towards the clean patch whatever
+            the teacher: for jpeg of Cb and Cr, half as large as the pictures along each side and
+            compressed by another table, for denoise of the colour differences.
         drawn: share of patches of drawings, made for the run, instead of pictures; see
             ``teacher_drawn``.
         loss: l2 (eq. 4 and 12 of MemNet), l1 or charbonnier.

@@ -75,7 +75,7 @@ class Sampler:
         hardest_of: random places for every patch, of which the one with the most detail is taken.
         drawn: share of patches from drawings.
         drawings: how many of the pictures, the last, are drawings.
-        coloured: share of patches from chroma planes.
+        coloured: share of patches from chroma planes, Cb and Cr or colour differences.
         chroma: how many of the pictures, the last before the drawings, are chroma planes.
         detail: of the pictures, as by :func:`detail_sums`; may be empty where ``hardest_of`` is 1.
     """

@@ -141,8 +141,8 @@ def prepare_session(
     levels = config.levels()
     check_measurable(data.validation)
     planes = _large(read_planes(data.images, task, levels, recipe), recipe.patch)
-    coloured = recipe.chroma > 0.0 and task.name == "jpeg"
-    chroma = _large(read_chroma(data.images, recipe), recipe.patch) if coloured else []
+    coloured = recipe.chroma > 0.0 and task.name != "sr"
+    chroma = _large(read_chroma(data.images, task, recipe), recipe.patch) if coloured else []
     first = data.origin.steps
     drawn = drawings(_DRAWINGS, recipe.patch, config.seed, first) if recipe.drawn else []
     planes += [*chroma, *drawn]

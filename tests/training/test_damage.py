@@ -282,7 +282,7 @@ def test_chroma_is_read_as_a_jpeg_holds_it(tmp_path: Path, photograph: Plane) ->
     Image.fromarray(clean).save(colour)
     Image.fromarray(clean[:, :, 0]).save(grey)
     images = [DatasetImage(path.name, path, None) for path in (colour, grey)]
-    cb, half_cb, cr, half_cr = read_chroma(images, Recipe(sizes=(1.0, 0.5)))
+    cb, half_cb, cr, half_cr = read_chroma(images, get_task("jpeg"), Recipe(sizes=(1.0, 0.5)))
     assert cb.shape == cr.shape == (40, 60) and half_cb.shape == half_cr.shape == (20, 30)
     # libjpeg's own halves, kept by steps of 1
     content = io.BytesIO()
@@ -292,3 +292,14 @@ def test_chroma_is_read_as_a_jpeg_holds_it(tmp_path: Path, photograph: Plane) ->
     for own, held in zip((cb, cr), parts.planes[1:], strict=True):
         assert np.abs(own - held * 255.0).mean() < 1.0
         assert np.abs(np.fliplr(own) - held * 255.0).mean() > 3.0
+
+
+def test_colour_differences_are_those_that_are_denoised(tmp_path: Path, photograph: Plane) -> None:
+    path = tmp_path / "colour.png"
+    Image.fromarray(photograph[40:120, 60:180]).save(path)
+    images = [DatasetImage(path.name, path, None)]
+    planes = read_chroma(images, get_task("denoise"), Recipe(sizes=(1.0, 0.5)))
+    assert [plane.shape for plane in planes] == [(80, 120), (40, 60)] * 2
+    parts = split(picture_from_pil(Image.open(path)), get_task("denoise"))
+    for own, shown in zip(planes[::2], parts.planes[1:], strict=True):
+        np.testing.assert_allclose(own, shown * 255.0, atol=0.51)
