@@ -1,4 +1,4 @@
-"""Restored luma that the JPEG file at hand could have been made of.
+"""Restored luma, or chroma, that the JPEG file at hand could have been made of.
 
 A JPEG says of every cosine coefficient of its 8x8 blocks between which two values it was: half a
 step of the quantisation table about the value that it holds. All pictures of which the file could
@@ -28,13 +28,14 @@ _ROUNDS = 3
 def consistent(
     restored: NDArray[np.float32], decoded: NDArray[np.float32], blocks: JpegBlocks
 ) -> NDArray[np.float32]:
-    """Return the nearest luma to the restored one of which the file could have been made.
+    """Return the nearest plane to the restored one of which the file could have been made.
 
     Where the picture's edge cuts a block, what was restored stays: the rest of it is not known.
 
     Args:
-        restored: (H, W), Y as a JPEG file has it (JFIF), from 0 to 255.
-        decoded: (H, W), Y of the decoded file, not rounded again.
+        restored: (H, W), Y, Cb or Cr as a JPEG file has it (JFIF), from 0 to 255, the samples that
+            it holds.
+        decoded: (H, W), those of the decoded file, not rounded again.
         blocks: of the file.
     """
     result = restored.copy()
