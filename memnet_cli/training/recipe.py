@@ -200,11 +200,11 @@ class Recipe:
         for name in ("drawn", "chroma"):
             share = getattr(self, name)
             _check(name, share, not (share and self.stride), "0 with a grid of patches")
-        _check("chroma", self.chroma, self.chroma + self.drawn <= 1, "1 at most, with drawn")
         for name in ("stride", "weight_decay", "clip", "recalibrate", "refit", "restart_lr"):
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         for name in _SHARES:
             _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "0 to 1")
+        _check("chroma", self.chroma, self.chroma + self.drawn <= 1, "1 at most, with drawn")
         _check("ema", self.ema, self.ema < 1, "less than 1")
         sound = all(0 <= beta < 1 for beta in self.betas)
         _check("betas", list(self.betas), sound, "two numbers from 0 to less than 1")
