@@ -18,7 +18,8 @@ from memnet_cli.restoration.memory import overhead
 from memnet_cli.restoration.picture_files import is_done
 from memnet_cli.restoration.restorer import Restorer, scaled_shape
 
-_TRIAL_SIDE = 96
+#: Sides of the planes that the speed is measured on, and how many seconds are too long for that.
+_TRIAL_SIDE, _LARGER_SIDE, _LONG = 96, 320, 0.6
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,17 @@ def forecast(
 
 
 def _seconds_per_pixel(restorer: Restorer) -> float:
-    plane = np.zeros((_TRIAL_SIDE, _TRIAL_SIDE), dtype=np.float32)
+    """Measure the speed on a small plane, or on a larger one where that does not take long.
+
+    A small one takes up to twice as long a pixel as a picture.
+    """
+    pace = _pace(restorer, _TRIAL_SIDE)
+    return _pace(restorer, _LARGER_SIDE) if pace * _LARGER_SIDE**2 < _LONG else pace
+
+
+def _pace(restorer: Restorer, side: int) -> float:
+    """Return the median of three measurements, in seconds a pixel."""
+    plane = np.zeros((side, side), dtype=np.float32)
     restorer.restore_plane(plane)
     times = []
     for _ in range(3):

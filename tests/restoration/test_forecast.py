@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,22 @@ def test_tiles_that_overlap_and_ensembles_take_longer(
     tiled = replace(one, engine=replace(one.engine, tile=40, overlap=8, tta=True))
     (seconds, *_) = _seconds(folder, Settings("denoise"), {"denoise": tiled}, "denoise")
     assert seconds == pytest.approx(3 * 8 * (40 / 24) ** 2 * _PIXEL["denoise"])
+
+
+@dataclass
+class _Slow:
+    """Takes so long for a plane, and so long more for each of its pixels, in seconds."""
+
+    plane: float
+    pixel: float
+
+    def restore_plane(self, degraded: NDArray[np.float32]) -> NDArray[np.float32]:
+        time.sleep(self.plane + self.pixel * degraded.size)
+        return degraded
+
+
+def test_what_every_plane_takes_counts_little_where_a_larger_one_is_quick() -> None:
+    quick = forecasts._seconds_per_pixel(_Slow(0.03, 1e-7))  # type: ignore[arg-type]
+    assert 1e-7 < quick < 0.03 / 96**2 / 3
+    slow = forecasts._seconds_per_pixel(_Slow(0.06, 0.0))  # type: ignore[arg-type]
+    assert slow > 0.06 / 96**2
