@@ -76,9 +76,11 @@ def jpeg_compress(
     With ``chroma`` by its table for Cb and Cr, as the samples of these in a colour picture.
     """
     buffer = io.BytesIO()
-    tables = [list(_chroma_table(quality))] if chroma else None
-    options = {"quality": quality} if tables is None else {"qtables": tables}
-    Image.fromarray(grey).save(buffer, format="JPEG", **options)
+    image = Image.fromarray(grey)
+    if chroma:
+        image.save(buffer, format="JPEG", qtables=[list(_chroma_table(quality))])
+    else:
+        image.save(buffer, format="JPEG", quality=quality)
     with Image.open(buffer, formats=["JPEG"]) as compressed:
         return np.asarray(compressed)
 

@@ -53,7 +53,7 @@ class Damage:
         patch: side of a patch.
         seed: of the noise, and of what JPEGs were before.
         qualities: of JPEGs before, which patches that are ``altered`` were (jpeg).
-        chroma: numbers of the pictures that are Cb or Cr (jpeg).
+        chroma: numbers of the pictures that are chroma planes, which have another JPEG table.
     """
 
     task: Task

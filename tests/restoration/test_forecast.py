@@ -96,14 +96,18 @@ class _Slow:
 
     plane: float
     pixel: float
+    now: float = 0.0
 
     def restore_plane(self, degraded: NDArray[np.float32]) -> NDArray[np.float32]:
-        time.sleep(self.plane + self.pixel * degraded.size)
+        self.now += self.plane + self.pixel * degraded.size
         return degraded
 
 
-def test_what_every_plane_takes_counts_little_where_a_larger_one_is_quick() -> None:
-    quick = forecasts._seconds_per_pixel(_Slow(0.03, 1e-7))  # type: ignore[arg-type]
-    assert 1e-7 < quick < 0.03 / 96**2 / 3
-    slow = forecasts._seconds_per_pixel(_Slow(0.06, 0.0))  # type: ignore[arg-type]
-    assert slow > 0.06 / 96**2
+@pytest.mark.parametrize(("plane", "side"), [(0.03, 320), (0.06, 96)])
+def test_the_speed_is_that_of_a_larger_plane_where_it_is_quick(
+    plane: float, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = _Slow(plane, 1e-7)
+    monkeypatch.setattr(time, "perf_counter", lambda: slow.now)
+    pace = forecasts._seconds_per_pixel(slow)  # type: ignore[arg-type]
+    assert pace == pytest.approx(plane / side**2 + 1e-7)

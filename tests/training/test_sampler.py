@@ -205,7 +205,7 @@ def test_chroma_has_its_share_beside_the_drawings() -> None:
     assert places == pytest.approx(0.3, abs=0.1)
 
 
-def test_without_chroma_the_patches_are_those_that_they_were() -> None:
+def test_a_share_of_no_chroma_planes_changes_no_patch() -> None:
     drawing = replace(_RANDOM, heights=np.full(5, 48), widths=np.full(5, 48), drawn=0.2, drawings=3)
     patches = drawing.draw(7)
     again = replace(drawing, coloured=0.5).draw(7)  # a share of no planes
