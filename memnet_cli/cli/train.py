@@ -78,7 +78,8 @@ def train(
         list[str] | None,
         typer.Option(
             "--teacher",
-            help="Weights whose outputs are the targets, by name or file; of several, the mean.",
+            help="Weights whose outputs are the targets, by name or file; of several for the same "
+            "scale factor, the mean.",
         ),
     ] = None,
     validation: Annotated[

@@ -89,12 +89,13 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
 
     Raises:
         DatasetError: for an unknown set, or no pictures.
-        UsageError: for a validation set that is trained on, or a teacher of another task.
+        UsageError: for a validation set that is trained on, or a teacher of another task
+            or of other scale factors.
         WeightsError: for first weights or a teacher that cannot be read.
     """
     _refuse_own_folder(config)
     first, first_hash = _first_weights(config)
-    teachers = tuple(_teacher_info(path, config.task) for path in config.teachers)
+    teachers = tuple(_teacher_info(path, config) for path in config.teachers)
     before = teachers if first is None else (first, *teachers)
     found = {name: _find(name, config, progress) for name in config.data}
     images = tuple({image.path: image for part in found.values() for image in part}.values())
@@ -183,12 +184,21 @@ def first_digest(config: TrainingConfig) -> str:
     return "".join(map(file_sha256, config.init))
 
 
-def _teacher_info(path: Path, task: str) -> WeightsInfo:
-    """Return what the teacher's weights say about themselves, if they serve the task."""
-    info = read_info(path)
+def _teacher_info(path: Path, config: TrainingConfig) -> WeightsInfo:
+    """Return what the teacher's weights say about themselves, if they serve the run."""
+    info, task, levels = read_info(path), config.task, config.levels()
     if info.task not in ("", task):
         raise UsageError(
             f"The teacher {path} is trained for {info.task}, not for {task}: give other weights."
+        )
+    if task == "sr" and info.levels and not set(info.levels) & set(levels):
+        known, wanted = (
+            " and ".join(f"x{level}" for level in sorted(set(factors)))
+            for factors in (info.levels, levels)
+        )
+        raise UsageError(
+            f"The teacher {path} is trained for {known}, the run for {wanted}: give other weights, "
+            "or other scale factors with --set levels=2,3,4."
         )
     return info
 

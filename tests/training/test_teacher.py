@@ -79,6 +79,26 @@ def test_several_teachers_give_the_mean_of_their_outputs(
     torch.testing.assert_close(targets, (2.0 * degraded + 0.1) / 3.0)
 
 
+def test_a_patch_is_taught_by_those_that_are_for_its_level(
+    patches: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    class Darker(Brighter):
+        def forward(self, x: Tensor) -> Tensor:
+            return 0.5 * x
+
+    clean, degraded, _ = patches
+    level = torch.tensor([2, 4, 3, 0])
+    teacher = Teacher((Brighter(), Darker()), 1.0, (1, 255), for_levels=((), (4, 8)))
+    targets = teacher.targets(clean, degraded, level, 0)
+    torch.testing.assert_close(targets[[0, 2]], degraded[[0, 2]] + 0.1)
+    torch.testing.assert_close(targets[1], 0.75 * degraded[1] + 0.05)
+    assert torch.equal(targets[3], clean[3])
+    nobody = Teacher((Darker(),), 1.0, (1, 255), for_levels=((4,),))
+    targets = nobody.targets(clean, degraded, level, 0)
+    torch.testing.assert_close(targets[1], 0.5 * degraded[1])
+    assert torch.equal(targets[[0, 2, 3]], clean[[0, 2, 3]])
+
+
 def test_strong_noise_is_scaled_down_to_what_the_teacher_knows() -> None:
     class Listening(Brighter):
         def forward(self, x: Tensor) -> Tensor:
@@ -177,9 +197,11 @@ def test_a_teacher_is_never_asked_about_chroma(tiny: TrainingConfig) -> None:
     assert session_of(with_recipe(tiny, "chroma=0.5")).sampler.chroma == 0  # sr restores luma alone
 
 
-def _teacher(path: Path, task: str = "", images: tuple[str, ...] = ()) -> Path:
+def _teacher(
+    path: Path, task: str = "", images: tuple[str, ...] = (), levels: tuple[int, ...] = ()
+) -> Path:
     config = PlainConfig(depth=2, width=2)
-    info = WeightsInfo("plain", config_to_mapping(config), task, training_images=images)
+    info = WeightsInfo("plain", config_to_mapping(config), task, levels, training_images=images)
     save_weights(path, build_model(config), info)
     return path
 
@@ -201,6 +223,26 @@ def test_a_teacher_of_another_task_is_refused(tiny: TrainingConfig, tmp_path: Pa
     teacher = _teacher(tmp_path / "teacher.safetensors", task="jpeg")
     with pytest.raises(UsageError, match=r"teacher.safetensors is trained for jpeg, not for sr"):
         gather_data(replace(tiny, teachers=(teacher,)))
+
+
+def test_a_teacher_for_one_scale_factor_teaches_that_alone(tiny: TrainingConfig) -> None:
+    def taught(settings: str, *levels: tuple[int, ...]) -> Teacher | None:
+        config = with_recipe(tiny, settings)
+        names = (f"for-{''.join(map(str, some))}.safetensors" for some in levels)
+        files = [
+            _teacher(tiny.out.parent / name, task="sr", levels=some)
+            for name, some in zip(names, levels, strict=True)
+        ]
+        return session_of(replace(config, teachers=tuple(files))).teacher
+
+    mixed = taught("levels=2,3,4,4", (), (2, 3, 4), (3,))
+    assert mixed is not None and mixed.for_levels == ((), (), (3,))
+    all_trained = taught("levels=3", (3,))
+    assert all_trained is not None and all_trained.for_levels == ((),)
+    with pytest.raises(
+        UsageError, match=r"for-3.safetensors is trained for x3, the run for x2 and"
+    ):
+        taught("levels=2,4,4", (3,))
 
 
 def test_a_run_goes_on_with_the_same_teacher_only(tiny: TrainingConfig, tmp_path: Path) -> None:
