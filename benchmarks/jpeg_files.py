@@ -4,15 +4,18 @@ Colour pictures are compressed with 4:2:0; PSNR of luma. Without the file, as th
 papers measures, ``memnet restore`` gets the decoded pixels only.
 
     python benchmarks/jpeg_files.py --dataset LIVE1
+    python benchmarks/jpeg_files.py --sample page
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
@@ -30,23 +33,33 @@ def _luma(picture: Image.Image | NDArray[np.uint8]) -> NDArray[np.float64]:
     return pixels if pixels.ndim == 2 else rgb_to_ycbcr(pixels)[:, :, 0]
 
 
+def _pictures(options: argparse.Namespace) -> Iterator[Image.Image]:
+    """Yield clean pictures, grey or RGB."""
+    if options.sample is not None:
+        yield Image.fromarray(getattr(skimage.data, options.sample)())
+        return
+    for image in find_images(options.dataset, data_dir=options.data_dir):
+        with Image.open(image.path, formats=["PNG", "BMP", "JPEG"]) as opened:
+            yield opened.convert("RGB") if opened.mode != "L" else opened.copy()
+
+
 def main() -> None:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="LIVE1", help="set by name, or a folder")
+    parser.add_argument("--sample", choices=("page", "text"), help="of scikit-image instead")
     parser.add_argument("--data-dir", type=Path, help="folder that holds data sets")
     parser.add_argument("--quality", type=int, action="append", help="repeatable; else from 10 up")
     parser.add_argument("--weights", help="a name or a file")
     options = parser.parse_args()
     reuse_freed_memory()
-    print(f"| {options.dataset}, quality | compressed | network alone | with the file |")
+    name = options.sample or options.dataset
+    print(f"| {name}, quality | compressed | network alone | with the file |")
     print("| :-- | --: | --: | --: |")
     for quality in options.quality or _QUALITIES:
         restorer = Restorer.load(task="jpeg", level=quality, weights=options.weights)
         scores = []
-        for image in find_images(options.dataset, data_dir=options.data_dir):
-            with Image.open(image.path, formats=["PNG", "BMP", "JPEG"]) as opened:
-                clean = opened.convert("RGB") if opened.mode != "L" else opened.copy()
+        for clean in _pictures(options):
             content = io.BytesIO()
             clean.save(content, "JPEG", quality=quality)
             file = Image.open(content)

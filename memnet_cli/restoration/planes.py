@@ -15,7 +15,7 @@ from memnet_cli.imaging.color import (
     rgb_to_ycbcr,
     ycbcr_to_rgb,
 )
-from memnet_cli.imaging.consistency import consistent
+from memnet_cli.imaging.consistency import weighed
 from memnet_cli.imaging.images import Picture
 from memnet_cli.imaging.picture import JpegBlocks
 from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
@@ -177,7 +177,7 @@ def as_the_file_allows(parts: Split, planes: Sequence[Plane]) -> tuple[Plane, ..
             zero, step = np.float32(black / 255.0), np.float32((white - black) / 255.0**2)
             pair = (planes[index], parts.planes[index])
             restored, decoded = ((plane - zero) / step for plane in pair)
-            allowed[index] = consistent(restored, decoded, blocks) * step + zero
+            allowed[index] = weighed(restored, decoded, blocks) * step + zero
     return tuple(allowed)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageDraw
 from scipy.fft import dctn
 
-from memnet_cli.imaging.consistency import consistent
+from memnet_cli.imaging.consistency import consistent, weighed
 from memnet_cli.imaging.images import read_image
 from memnet_cli.imaging.picture import JpegBlocks, Picture
 
@@ -70,6 +70,83 @@ def test_coefficients_lie_within_half_a_step_of_the_files(grey: NDArray[np.uint8
     # the rest of blocks that the edge cuts is not known
     assert np.array_equal(result[88:], black[88:])
     assert np.array_equal(result[:, 136:], black[:, 136:])
+
+
+def _of_blocks(plane: NDArray[np.floating], rows: int, columns: int) -> NDArray[np.float64]:
+    """Return cosine coefficients (rows, columns, 8, 8) of grey levels less 128."""
+    whole = plane[: 8 * rows, : 8 * columns].reshape(rows, 8, columns, 8).swapaxes(1, 2)
+    cosines: NDArray[np.float64] = dctn(whole - 128.0, axes=(2, 3), norm="ortho")
+    return cosines
+
+
+@pytest.mark.parametrize("deviation", [1.0, 9.0])
+def test_fine_steps_and_contradicted_blocks_draw_what_was_restored_to_the_file(
+    grey: NDArray[np.uint8], deviation: float
+) -> None:
+    _, decoded, blocks = _decoded(_file(grey, 90))
+    steps = np.array(blocks.table).reshape(8, 8)
+    assert steps.min() < 3 and steps.max() > 10
+    noise = np.random.default_rng(1).normal(0, deviation, grey.shape)
+    restored = decoded + noise.astype(np.float32)
+    planes = restored, decoded, *(make(restored, decoded, blocks) for make in (consistent, weighed))
+    raw, held, near, far = (_of_blocks(plane, 11, 17) for plane in planes)
+    file = np.rint(held / steps) * steps
+    moved = np.square((raw - file) / steps).mean((2, 3), keepdims=True)
+    assert (moved < 0.12).any() if deviation == 1.0 else (moved > 0.12).all()
+    shares = np.maximum(0.3, np.minimum(1.0, steps / 10.0)) * np.minimum(1.0, (0.12 / moved) ** 0.5)
+    np.testing.assert_allclose(far - file, shares * (near - file), atol=0.01)
+
+
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (5, 3)])
+def test_blocks_that_the_edge_cuts_are_drawn_to_the_file_too(
+    grey: NDArray[np.uint8], top: int, left: int
+) -> None:
+    clean = np.pad(grey, ((top and 8 - top, 0), (left and 8 - left, 0)))
+    inner = np.s_[top and 8 - top :, left and 8 - left :]
+    _, decoded, blocks = _decoded(_file(clean, 97))
+    cut = JpegBlocks(blocks.table, top, left)
+    noise = np.random.default_rng(3).normal(0, 3, grey.shape)
+    restored, held = (grey + noise).astype(np.float32), np.ascontiguousarray(decoded[inner])
+    drawn = weighed(restored, held, cut)
+    bottom, right = (
+        start + (side - start) // 8 * 8 for side, start in zip(grey.shape, (top, left), strict=True)
+    )
+    whole = slice(None)
+    after = [(slice(bottom, None), whole), (whole, slice(right, None))]
+    before_them = [(slice(0, top), whole), (whole, slice(0, left))] if top else []
+    for edge in (*after, *before_them):
+        error, before = (_error(x[edge], grey[edge]) for x in (drawn, restored))
+        assert 0 < error < 0.25 * before
+        assert not np.array_equal(drawn[edge], held[edge])
+    assert np.array_equal(weighed(held, held, cut)[bottom:], held[bottom:])
+
+
+def test_coarse_steps_that_a_network_agrees_with_leave_its_result(grey: NDArray[np.uint8]) -> None:
+    _, decoded, blocks = _decoded(_file(grey, 20))
+    assert min(blocks.table) > 10
+    restored = (0.5 * grey + 0.5 * decoded).astype(np.float32)
+    nearest, drawn = (make(restored, decoded, blocks) for make in (consistent, weighed))
+    assert np.abs(drawn - nearest)[:88, :136].max() < 1e-3
+
+
+@pytest.mark.parametrize("quality", [96, 98, 99])
+def test_a_good_file_gains_by_a_network_that_is_worse_than_it(
+    grey: NDArray[np.uint8], quality: int
+) -> None:
+    _, decoded, blocks = _decoded(_file(grey, quality))
+    rng = np.random.default_rng(2)
+    restored = (grey + rng.normal(0, 1.5, grey.shape)).astype(np.float32)
+    inner = np.s_[:88, :136]
+    network, nearest, drawn, file = (
+        _error(plane[inner], grey[inner])
+        for plane in (
+            restored,
+            consistent(restored, decoded, blocks),
+            weighed(restored, decoded, blocks),
+            decoded,
+        )
+    )
+    assert drawn < min(nearest, file) and file < network
 
 
 def test_many_blocks_are_worked_on_in_parts(

@@ -138,7 +138,8 @@ class TestColour:
             float(np.square(np.asarray(one, np.float64) - clean).mean())
             for one in (file, tiny["jpeg"](np.asarray(file)), tiny["jpeg"](file))
         )
-        assert compressed < held < 0.5 * alone  # weights by chance make it worse
+        assert compressed < alone  # weights by chance make it worse
+        assert held < min(0.5 * alone, 1.02 * compressed)  # most of which the file takes back
 
     def test_a_jpeg_that_lies_on_its_side_is_restored_as_it_lies(
         self, tiny: dict[str, Restorer], photograph: NDArray[np.uint8]
