@@ -58,11 +58,12 @@ def damages() -> Iterator[tuple[str, int | None, Damage]]:
     yield "half as large", None, resized(0.5)
     yield "twice as large", None, resized(2.0)
     yield "sigma 10", None, noisy(10.0)
-    yield "JPEG 90, cropped", None, cropped_jpeg(90)
-    for quality in (5, 10, 20, 30, 40, 50, 60, 75):
+    yield "JPEG 95, cropped", None, cropped_jpeg(95)
+    for quality in (5, 10, 20, 30, 40, 50, 60, 75, 85, 90):
         yield f"JPEG {quality}, cropped", quality, cropped_jpeg(quality)
     yield "JPEG 20, turned by a quarter", 20, lambda grey, _: jpeg_compress(grey, 20).T
-    for first, quality in ((10, 50), (20, 75), (20, 90), (40, 90)):
+    yield "JPEG 85, saved at 95", 85, lambda grey, _: jpeg_resaved(grey, 85, 95, 0, 0)
+    for first, quality in ((10, 50), (20, 75), (20, 90), (40, 90), (75, 95), (85, 95)):
         yield f"JPEG {first}, cropped, saved at {quality}", first, saved_again(first, quality)
 
 

@@ -23,7 +23,7 @@ _STANDARD_LUMA = np.array(
 ).ravel()
 
 #: Qualities that are looked for in pixels; of better ones the steps are too small to be seen.
-_QUALITIES = np.arange(3, 81)
+_QUALITIES = np.arange(3, 93)
 #: Numbers, row by row, of the coefficients that are looked at: the lowest but the mean.
 _COEFFICIENTS = np.array([1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4])
 #: The same of a picture that was turned by a quarter since.
@@ -67,7 +67,7 @@ def earlier_quality(pixels: NDArray[np.floating]) -> int | None:
     The cosine coefficients of the 8x8 blocks of a JPEG are whole multiples of the steps of its
     table, and are still close to them once it is turned, cropped, saved as PNG or as a better JPEG
     (Fan and de Queiroz, "Identification of bitmap compression history: JPEG detection and
-    quantizer estimation", IEEE TIP 2003). Qualities from 3 to 80 of libjpeg's tables are found in
+    quantizer estimation", IEEE TIP 2003). Qualities from 3 to 92 of libjpeg's tables are found in
     pictures that were not resized since; the worst, if there were several.
 
     Args:

@@ -88,5 +88,22 @@ def test_what_was_no_jpeg_is_not_taken_for_one(photograph: Pixels) -> None:
 
 
 def test_a_good_jpeg_is_told_nothing_bad_of(photograph: Pixels) -> None:
-    for quality in (90, 95, 100):
-        assert told(jpeg_compress(photograph[:256, :256, 1], quality)) is None
+    grey = photograph[:256, :256, 1]
+    assert [told(jpeg_compress(grey, quality)) for quality in (90, 95, 98, 100)] == [90] + 3 * [
+        None
+    ]
+
+
+@pytest.mark.parametrize(("first", "last"), [(82, 95), (86, 95), (82, 98), (86, 98), (90, 98)])
+def test_a_good_jpeg_that_was_saved_as_a_better_one_is_told(
+    photograph: Pixels, first: int, last: int
+) -> None:
+    for pixels in (photograph[:256, :256, 1], photograph[:256, :256]):
+        found = told(_saved(_saved(pixels, first), last))
+        assert found is not None and abs(found - first) <= 1
+
+
+def _saved(pixels: Pixels, quality: int) -> Pixels:
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "JPEG", quality=quality)
+    return np.asarray(Image.open(content))
