@@ -5,6 +5,7 @@ papers measures, ``memnet restore`` gets the decoded pixels only.
 
     python benchmarks/jpeg_files.py --dataset LIVE1
     python benchmarks/jpeg_files.py --sample page
+    python benchmarks/jpeg_files.py --dataset Classic5 --first 85 --quality 95
 """
 
 from __future__ import annotations
@@ -43,6 +44,20 @@ def _pictures(options: argparse.Namespace) -> Iterator[Image.Image]:
             yield opened.convert("RGB") if opened.mode != "L" else opened.copy()
 
 
+def _saved(picture: Image.Image, quality: int) -> Image.Image:
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=quality)
+    return Image.open(content)
+
+
+def _pair(whole: Image.Image, first: int | None) -> tuple[Image.Image, Image.Image]:
+    """Return the clean picture and what is saved of it: the same, or a JPEG that was cut."""
+    if first is None:
+        return whole, whole
+    inner = 3, 3, whole.width, whole.height
+    return whole.crop(inner), _saved(whole, first).crop(inner)
+
+
 def main() -> None:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -50,6 +65,9 @@ def main() -> None:
     parser.add_argument("--sample", choices=("page", "text"), help="of scikit-image instead")
     parser.add_argument("--data-dir", type=Path, help="folder that holds data sets")
     parser.add_argument("--quality", type=int, action="append", help="repeatable; else from 10 up")
+    parser.add_argument(
+        "--first", type=int, help="quality that they were saved at before, and cut by 3 pixels"
+    )
     parser.add_argument("--weights", help="a name or a file")
     options = parser.parse_args()
     reuse_freed_memory()
@@ -59,10 +77,9 @@ def main() -> None:
     for quality in options.quality or _QUALITIES:
         restorer = Restorer.load(task="jpeg", level=quality, weights=options.weights)
         scores = []
-        for clean in _pictures(options):
-            content = io.BytesIO()
-            clean.save(content, "JPEG", quality=quality)
-            file = Image.open(content)
+        for whole in _pictures(options):
+            clean, picture = _pair(whole, options.first)
+            file = _saved(picture, quality)
             pixels = np.asarray(file)  # which say nothing of the file
             made = (pixels, restorer(pixels), restorer(file))
             wanted = _luma(clean)
