@@ -163,7 +163,7 @@ def _file_blocks(parts: Split) -> tuple[JpegBlocks | None, ...]:
 
 
 def as_the_file_allows(parts: Split, planes: Sequence[Plane]) -> tuple[Plane, ...]:
-    """Return the planes nearest to the restored ones of which the picture's JPEG could be made.
+    """Return planes of which the picture's JPEG could be made, by the restored ones and by it.
 
     Args:
         parts: of YCbCr or grey.

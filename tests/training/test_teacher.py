@@ -36,6 +36,13 @@ class Brighter(RestorationModel):
         return x + 0.1
 
 
+class Darker(Brighter):
+    """Halves."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 0.5 * x
+
+
 def self_ensembled(model: RestorationModel, planes: Tensor) -> Tensor:
     """Return the self-ensemble, every view made by transposing and flipping."""
     total = torch.zeros_like(planes)
@@ -69,10 +76,6 @@ def test_targets_lie_between_clean_and_taught_at_the_levels_asked(
 def test_several_teachers_give_the_mean_of_their_outputs(
     patches: tuple[Tensor, Tensor, Tensor],
 ) -> None:
-    class Darker(Brighter):
-        def forward(self, x: Tensor) -> Tensor:
-            return 0.5 * x
-
     clean, degraded, _ = patches
     models = (Brighter(), Darker(), Darker())
     targets = Teacher(models, 1.0, (1, 55)).targets(clean, degraded, torch.full((4,), 20), 0)
@@ -82,10 +85,6 @@ def test_several_teachers_give_the_mean_of_their_outputs(
 def test_a_patch_is_taught_by_those_that_are_for_its_level(
     patches: tuple[Tensor, Tensor, Tensor],
 ) -> None:
-    class Darker(Brighter):
-        def forward(self, x: Tensor) -> Tensor:
-            return 0.5 * x
-
     clean, degraded, _ = patches
     level = torch.tensor([2, 4, 3, 0])
     teacher = Teacher((Brighter(), Darker()), 1.0, (1, 255), for_levels=((), (4, 8)))
