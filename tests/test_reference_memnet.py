@@ -36,8 +36,9 @@ def random_memnet(config: MemNetConfig) -> MemNet:
         MemNetConfig(memory_blocks=2, recursions=2, width=4, preactivated_input=True),
         MemNetConfig(memory_blocks=3, recursions=2, width=4, long_term=False),
         MemNetConfig(memory_blocks=3, recursions=2, width=4, short_term=False),
+        MemNetConfig(memory_blocks=4, recursions=1, width=4, non_local=2),
     ],
-    ids=["M3R2", "M1R3", "basic", "preactivated", "NL", "NS"],
+    ids=["M3R2", "M1R3", "basic", "preactivated", "NL", "NS", "non-local"],
 )
 @torch.no_grad()
 def test_port_equals_the_package(config: MemNetConfig) -> None:

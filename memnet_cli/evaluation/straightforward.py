@@ -12,11 +12,14 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.models.layers import to_channels, to_planes
 from memnet_cli.models.memnet import MemNet
+from memnet_cli.models.neighbourhood import BLOCK
+from memnet_cli.models.non_local import EMBEDDING, REACH
 
 
 class BNReLUConv(nn.Sequential):
@@ -69,6 +72,39 @@ class MemoryBlock(nn.Module):
         return gated
 
 
+class NonLocal(nn.Module):
+    """Every 8x8 pixels against the 24x24 around them: the windows copied, softmax over cosines."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.theta, self.psi = (nn.Conv2d(width, EMBEDDING, 1) for _ in range(2))
+        self.g, self.out = (nn.Conv2d(width, width, 1) for _ in range(2))
+        self.log_scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x and what was found around every pixel, (N, width, H, W)."""
+        count, _, height, width = x.shape
+        high, wide = -(-height // BLOCK), -(-width // BLOCK)
+        theta = _windows(F.normalize(self.theta(x), dim=1) * self.log_scale.exp(), 0)
+        psi, g = _windows(F.normalize(self.psi(x), dim=1), REACH), _windows(self.g(x), REACH)
+        found = torch.softmax(theta @ psi.transpose(1, 2), dim=-1) @ g
+        squares = found.reshape(count, high, wide, BLOCK, BLOCK, -1).permute(0, 5, 1, 3, 2, 4)
+        planes = squares.reshape(count, -1, high * BLOCK, wide * BLOCK)
+        result: Tensor = x + self.out(planes[:, :, :height, :width])
+        return result
+
+
+def _windows(x: Tensor, reach: int) -> Tensor:
+    """Return (windows, pixels, C), a window around every 8x8 pixels; the last ones are repeated."""
+    rows, columns = (
+        torch.arange(-reach, -(-size // BLOCK) * BLOCK + reach, device=x.device).clamp(0, size - 1)
+        for size in x.shape[2:]
+    )
+    side = BLOCK + 2 * reach
+    windows = x[:, :, rows][:, :, :, columns].unfold(2, side, BLOCK).unfold(3, side, BLOCK)
+    return windows.permute(0, 2, 3, 4, 5, 1).reshape(-1, side * side, x.shape[1])
+
+
 class StraightforwardMemNet(nn.Module):
     """The whole network; made by :func:`straightforward_port`."""
 
@@ -82,6 +118,7 @@ class StraightforwardMemNet(nn.Module):
         if config.preactivated_input:
             self.feature = nn.Sequential(nn.BatchNorm2d(pixels), nn.ReLU(), feature)
         self.blocks = nn.ModuleList(MemoryBlock(config, block) for block in range(blocks))
+        self.non_local = nn.ModuleDict({str(b): NonLocal(width) for b in config.non_local_places})
         outputs = blocks if config.multi_supervised else 1
         self.norms = nn.ModuleList(
             nn.Sequential(nn.BatchNorm2d(width), nn.ReLU()) for _ in range(outputs)
@@ -94,8 +131,11 @@ class StraightforwardMemNet(nn.Module):
         height, width = x.shape[2:]
         x = to_channels(x, self.side)
         memories = [self.feature(x)]
-        for block in self.blocks:
-            memories.append(block(memories))
+        for number, block in enumerate(self.blocks):
+            memory = block(memories)
+            if str(number) in self.non_local:
+                memory = self.non_local[str(number)](memory)
+            memories.append(memory)
         supervised = memories[-len(self.norms) :]
         predictions = [
             self.reconstruction(norm(memory)) + x
@@ -115,6 +155,7 @@ def straightforward_port(model: MemNet) -> StraightforwardMemNet:
         # strict=False: torch counts batches in a buffer that the package's BN does not have
         strict = isinstance(layer, nn.Conv2d)
         layer.load_state_dict(model.get_submodule(source).state_dict(), strict=strict)
+    port.non_local.load_state_dict(model.non_local.state_dict())
     if model.settings.multi_supervised:
         port.ensemble.data.copy_(model.ensemble)
     return port.eval().to(next(model.parameters()).device)

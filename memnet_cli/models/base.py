@@ -22,11 +22,13 @@ class RestorationModel(torch.nn.Module, abc.ABC):
         largest_tile: side in pixels above which tiles cost more than they save, or None.
         grid: side of the squares of pixels that belong together: a tile that begins between them
             is restored otherwise.
+        pixels_in_one: of the input, that are one pixel to the first convolution.
     """
 
     halo: int
     largest_tile: ClassVar[int | None] = None
     grid: int = 1
+    pixels_in_one: int = 1
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

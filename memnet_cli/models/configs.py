@@ -47,6 +47,8 @@ class MemNetConfig:
             channels, and come out so: not MemNet's, but FFDNet's (Zhang et al., TIP 2018) with 2.
             A network of 2 costs a quarter as much for a picture and sees twice as far; 1 is the
             paper's.
+        non_local: non-local modules between the memory blocks, spread evenly: not MemNet's, but
+            NLRN's (section 3.3); 0 is the paper's.
     """
 
     memory_blocks: int = 6
@@ -57,6 +59,7 @@ class MemNetConfig:
     long_term: bool = True
     short_term: bool = True
     unshuffle: int = 1
+    non_local: int = 0
 
     model: ClassVar[str] = "memnet"
 
@@ -67,6 +70,7 @@ class MemNetConfig:
         _check_range("recursions", self.recursions, 1, 64)
         _check_range("width", self.width, 1, 1024)
         _check_range("unshuffle", self.unshuffle, 1, 4)
+        _check_range("non_local", self.non_local, 0, self.memory_blocks - 1)
 
     @property
     def depth(self) -> int:
@@ -76,6 +80,12 @@ class MemNetConfig:
     def long_terms(self, block: int) -> int:
         """Return how many long-term memories the gate of block ``block`` (from 0) sees."""
         return block + 1 if self.long_term else 0
+
+    @property
+    def non_local_places(self) -> tuple[int, ...]:
+        """Memory blocks (from 0) whose memory a non-local module works on before it is passed."""
+        parts = self.non_local + 1
+        return tuple(part * self.memory_blocks // parts for part in range(1, parts))
 
     @property
     def short_terms(self) -> int:

@@ -69,6 +69,9 @@ class FusedMemNet:
         self.blocks = tuple(self._block(b, n, build) for n, b in enumerate(blocks, 1))
         weight, bias = _parameters(model.reconstruction.conv)
         self.reconstruction = (weight.detach().clone(), bias.detach().clone())
+        self.non_local = {
+            int(place): _in_type(module, dtype) for place, module in model.non_local.items()
+        }
         self.outputs = _outputs(model)
 
     def _block(self, block: MemoryBlock, place: int, build: Builder) -> _Block:
@@ -142,8 +145,11 @@ class FusedMemNet:
         )
         memories = [first]
         del first
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks):
             memory = self._memory(block, memories, bands)
+            if number in self.non_local:
+                attended: Tensor = self.non_local[number](memory)
+                memory = attended.contiguous(memory_format=self.kernels.layout)
             if not self.settings.long_term:
                 memories.clear()
             memories.append(memory)
@@ -209,6 +215,14 @@ def _outputs(model: MemNet) -> tuple[_Output | None, ...]:
     # the meta device, where memory is counted, has no values
     shares = [1.0] * len(activations) if model.ensemble.is_meta else model.ensemble.tolist()
     return tuple(map(_Output, activations, shares))
+
+
+def _in_type(module: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
+    """Return a copy of a non-local module with its convolutions in a type, its scale as it is."""
+    copied = copy.deepcopy(module)
+    for layer in copied.children():
+        layer.to(dtype)
+    return copied
 
 
 def _parameters(conv: torch.nn.Conv2d) -> tuple[Tensor, Tensor]:

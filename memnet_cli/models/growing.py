@@ -1,4 +1,4 @@
-"""MemNets made of other MemNets: with more or fewer recursions, with more or fewer memory blocks.
+"""MemNets made of other MemNets: with more or fewer recursions or memory blocks, or non-local.
 
 Growing preserves the function (as in Net2Net; Chen et al., ICLR 2016), so that training goes on
 from where the smaller network came to.
@@ -99,10 +99,11 @@ def deepened(model: MemNet, memory_blocks: int) -> MemNet:
     In training, BN by the batch makes another function of it; frozen statistics do not.
 
     Raises:
-        UsageError: if ``memory_blocks`` is fewer than the model has, or with the NL ablation,
-            whose gates do not see B_{m-1}.
+        UsageError: if ``memory_blocks`` is fewer than the model has, with the NL ablation,
+            whose gates do not see B_{m-1}, or with non-local modules, which would move.
     """
     old = model.settings
+    _refuse_non_local(old)
     if memory_blocks < old.memory_blocks or not old.long_term:
         raise UsageError(
             f"Cannot grow from {old.memory_blocks} to {memory_blocks} memory blocks: expected "
@@ -123,9 +124,11 @@ def shortened(model: MemNet, memory_blocks: int) -> MemNet:
     single output has learned from the last block alone, far more is lost.
 
     Raises:
-        UsageError: if ``memory_blocks`` is more than the model has or less than 1.
+        UsageError: if ``memory_blocks`` is more than the model has or less than 1, or with
+            non-local modules, which would move.
     """
     old = model.settings
+    _refuse_non_local(old)
     if not 1 <= memory_blocks <= old.memory_blocks:
         raise UsageError(
             f"Cannot cut {old.memory_blocks} memory blocks down to {memory_blocks}: expected "
@@ -139,6 +142,32 @@ def shortened(model: MemNet, memory_blocks: int) -> MemNet:
         rest = model.ensemble[memory_blocks - 1 :].sum(0, keepdim=True)
         state["ensemble"] = torch.cat([model.ensemble[: memory_blocks - 1], rest])
     other.load_state_dict(state)
+    return other.train(model.training)
+
+
+def _refuse_non_local(config: MemNetConfig) -> None:
+    if config.non_local:
+        raise UsageError(
+            f"Cannot change the {config.memory_blocks} memory blocks of a network with "
+            f"{config.non_local} non-local modules between them: expected as many."
+        )
+
+
+def with_modules(model: MemNet, non_local: int) -> MemNet:
+    """Return a model with so many non-local modules that computes the same function.
+
+    Raises:
+        UsageError: if the model has some already, or there is no place for so many.
+    """
+    old = model.settings
+    if old.non_local:
+        raise UsageError(
+            f"Cannot change {old.non_local} non-local modules to {non_local}: expected a network "
+            "without any, or as many."
+        )
+    other = MemNet(dataclasses.replace(old, non_local=non_local))
+    other.to(model.feature.conv.weight)
+    other.load_state_dict({**other.state_dict(), **model.state_dict()})
     return other.train(model.training)
 
 

@@ -21,18 +21,25 @@ from memnet_cli.models.layers import (
     to_channels,
     to_planes,
 )
+from memnet_cli.models.neighbourhood import BLOCK
+from memnet_cli.models.non_local import REACH, NonLocalModule
 
 #: Pixels of context, but for unshuffling. Tiled against whole with M6R6 at the strongest levels,
 #: largest difference in grey levels of 255 at 32/40/48 pixels: denoise 70 1.15/0.28/0.018 on the
 #: worst of four pictures; sr x4 and jpeg 10 0.0003 at 32. It grows with training (denoise 0.029 at
 #: 24 with the first weights), so to be measured again with better ones, on a picture of 320 less
 #: twice the overlap: `memnet restore --verify-tiles --tile 160 --tile-overlap 40 --precision fp32`.
+#: M16R1 on squares of 2x2 with non-local modules: 2.6/0.62/0.065 at 32/48/64 pixels, denoise 70.
 _HALO = 40
 
 
 def _reach(config: MemNetConfig) -> int:
-    """Return how many pixels away anything can have influence: one for every 3x3 convolution."""
-    return 2 * config.memory_blocks * config.recursions + 2
+    """Return how many pixels away anything can have influence: one for every 3x3 convolution.
+
+    The last pixel of a non-local module's block sees the first of its window.
+    """
+    convolutions = 2 * config.memory_blocks * config.recursions + 2
+    return convolutions + config.non_local * (REACH + BLOCK - 1)
 
 
 class RecursiveUnit(nn.Module):
@@ -153,13 +160,17 @@ class MemNet(RestorationModel):
     def __init__(self, config: MemNetConfig) -> None:
         super().__init__(config)
         self.settings = config
-        self.grid = config.unshuffle
+        self.grid = config.unshuffle * (BLOCK if config.non_local else 1)
+        self.pixels_in_one = config.unshuffle**2
         self.halo = config.unshuffle * min(_HALO, _reach(config))
         self.feature = FeatureNet(config)
         self.blocks = nn.ModuleList(
             MemoryBlock(config, block) for block in range(config.memory_blocks)
         )
         self.reconstruction = ReconstructionNet(config)
+        self.non_local = nn.ModuleDict(
+            {str(block): NonLocalModule(config.width) for block in config.non_local_places}
+        )
         if config.multi_supervised:
             self.ensemble = nn.Parameter(
                 torch.full((config.memory_blocks,), 1.0 / config.memory_blocks)
@@ -169,12 +180,17 @@ class MemNet(RestorationModel):
                 he_normal(module.weight)
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
+        for module in self.non_local.values():
+            assert isinstance(module, NonLocalModule)
+            module.start_as_identity()
 
     def _memories(self, x: Tensor) -> Iterator[Tensor]:
         """Yield B_1, ..., B_M; earlier ones are kept only as long as a gate needs them."""
         memories = [from_the_picture(self.feature, x)]
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks):
             memory = block(memories)
+            if number in self.settings.non_local_places:
+                memory = self.non_local[str(number)](memory)
             memories = [*memories, memory] if self.settings.long_term else [memory]
             yield memory
 
@@ -186,7 +202,7 @@ class MemNet(RestorationModel):
         """Return (y_1, ..., y_M, y) when multi-supervised (eq. 11), else (y,)."""
         if not self.settings.multi_supervised:
             return (self(x),)
-        squares = to_channels(x, self.grid)
+        squares = to_channels(x, self.settings.unshuffle)
         single = [
             self._predicted(squares, memory, block)
             for block, memory in enumerate(self._memories(squares))
@@ -207,10 +223,11 @@ class MemNet(RestorationModel):
         Raises:
             UsageError: for a block that is not there, or of a model that is not multi-supervised.
         """
-        return self._planes(self._restored(to_channels(x, self.grid), exit_block), x)
+        squares = to_channels(x, self.settings.unshuffle)
+        return self._planes(self._restored(squares, exit_block), x)
 
     def _planes(self, restored: Tensor, x: Tensor) -> Tensor:
-        return to_planes(restored, self.grid, *x.shape[2:])
+        return to_planes(restored, self.settings.unshuffle, *x.shape[2:])
 
     def _restored(self, x: Tensor, exit_block: int | None) -> Tensor:
         if exit_block is not None:

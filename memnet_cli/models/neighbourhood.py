@@ -1,4 +1,4 @@
-"""Weighted sums over the q x q neighbourhood of every pixel, wrapped around at the borders.
+"""Weighted sums over the q x q neighbourhood of every pixel, that of NLRN wrapped at the borders.
 
 The pixels are worked on in groups: all of a small plane at once, or squares of a large one, each
 with the window of pixels that any of its own can see. Within a group the correlations are one
@@ -36,6 +36,7 @@ class Grid:
         multiplicity: (Q, K) float32, how often the k-th key of a group lies in the neighbourhood
             of its q-th pixel: 0 or 1, or more where a plane smaller than q wraps around more than
             once. None where all are 1.
+        circular: beyond a border lies the opposite one; else more of its last pixels.
     """
 
     height: int
@@ -43,6 +44,7 @@ class Grid:
     reach: int
     block: int
     multiplicity: Tensor | None
+    circular: bool = True
 
     @property
     def keys(self) -> int:
@@ -60,8 +62,8 @@ class Grid:
         rows = maps.permute(0, 2, 3, 1)
         if not self.block:
             return rows.reshape(count, self.height * self.width, channels)
-        rows = _wrapped(rows, 0, _ceiling(self.height, self.block), dim=1)
-        rows = _wrapped(rows, 0, _ceiling(self.width, self.block), dim=2)
+        rows = self._stretched(rows, 0, _ceiling(self.height, self.block), dim=1)
+        rows = self._stretched(rows, 0, _ceiling(self.width, self.block), dim=2)
         high, wide = rows.shape[1] // self.block, rows.shape[2] // self.block
         squares = rows.reshape(count, high, self.block, wide, self.block, channels)
         return squares.transpose(2, 3).reshape(-1, self.block**2, channels)
@@ -86,10 +88,19 @@ class Grid:
         return keys.transpose(2, 3).flatten(3, 4).flatten(0, 2)
 
     def _surroundings(self, maps: Tensor, after: int) -> Tensor:
-        """Return (N, H, W, C), wrapped around: what the windows of the squares reach."""
+        """Return (N, H, W, C) with what the windows of the squares reach beyond the borders."""
         rows = maps.permute(0, 2, 3, 1)
-        rows = _wrapped(rows, -self.reach, _ceiling(self.height, self.block) + after, dim=1)
-        return _wrapped(rows, -self.reach, _ceiling(self.width, self.block) + after, dim=2)
+        rows = self._stretched(rows, -self.reach, _ceiling(self.height, self.block) + after, dim=1)
+        return self._stretched(rows, -self.reach, _ceiling(self.width, self.block) + after, dim=2)
+
+    def _stretched(self, rows: Tensor, first: int, stop: int, dim: int) -> Tensor:
+        """Take positions first, ..., stop - 1 of a dimension, also those beyond its ends."""
+        length = rows.shape[dim]
+        if first == 0 and stop == length:
+            return rows
+        index = torch.arange(first, stop, device=rows.device)
+        index = index % length if self.circular else index.clamp(0, length - 1)
+        return rows.index_select(dim, index)
 
     def join(self, groups: Tensor, count: int) -> Tensor:
         """Put the (groups, Q, C) pixels of ``count`` planes back to (N, C, H, W)."""
@@ -134,15 +145,6 @@ def _ceiling(length: int, block: int) -> int:
     return math.ceil(length / block) * block
 
 
-def _wrapped(rows: Tensor, first: int, stop: int, dim: int) -> Tensor:
-    """Take positions first, ..., stop - 1 of a dimension that goes round in a circle."""
-    length = rows.shape[dim]
-    if first == 0 and stop == length:
-        return rows
-    index = torch.arange(first, stop, device=rows.device) % length
-    return rows.index_select(dim, index)
-
-
 def _windows_of(rows: Tensor, side: int, block: int, dim: int) -> Tensor:
     """Make windows of ``side`` positions, ``block`` apart: (..., windows, side, ...).
 
@@ -174,7 +176,14 @@ class Correlation:
 
 
 def attend(
-    grid: Grid, theta: Tensor, psi: Tensor, values: Tensor, earlier: Correlation, *, softmax: bool
+    grid: Grid,
+    theta: Tensor,
+    psi: Tensor,
+    values: Tensor,
+    earlier: Correlation,
+    *,
+    softmax: bool,
+    keep: bool = True,
 ) -> tuple[Tensor, Correlation]:
     """Sum the values over every pixel's neighbourhood, weighted by correlation (eq. 6).
 
@@ -188,13 +197,15 @@ def attend(
         values: (N, C, H, W).
         earlier: of the step before; ``Correlation()`` for none. Not to be used again.
         softmax: weights exp(correlation) that sum to 1; else correlation / q^2.
+        keep: a later step will want the correlations.
 
     Returns:
-        (N, C, H, W) and the correlations up to this step.
+        (N, C, H, W) and the correlations up to this step, none if they are not kept.
     """
     thetas, psis = (*earlier.thetas, theta), (*earlier.psis, psi)
-    stored = _fits(grid, theta)
-    now_theta, now_psi = (theta, psi) if stored else (torch.cat(thetas, 1), torch.cat(psis, 1))
+    stored = keep and _fits(grid, theta)
+    alone = stored or not earlier.thetas
+    now_theta, now_psi = (theta, psi) if alone else (torch.cat(thetas, 1), torch.cat(psis, 1))
     queries = grid.queries(now_theta)
     sums: list[Tensor] = []
     logits: list[Tensor] = []
@@ -214,9 +225,11 @@ def attend(
             sums.append(torch.bmm(weights.to(values.dtype), token).flatten(0, 1))
             if stored:
                 logits.append(correlation)
-    kept = Correlation(tuple(logits)) if stored else Correlation((), thetas, psis)
     together = torch.cat(sums).view(*queries.shape[:2], -1)
-    return grid.join(together, theta.shape[0]), kept
+    joined = grid.join(together, theta.shape[0])
+    if not keep:
+        return joined, Correlation()
+    return joined, Correlation(tuple(logits)) if stored else Correlation((), thetas, psis)
 
 
 def _fits(grid: Grid, maps: Tensor) -> bool:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from memnet_cli.models.base import RestorationModel
-from memnet_cli.models.growing import deepened, grown, shortened, shrunk
+from memnet_cli.models.growing import deepened, grown, shortened, shrunk, with_modules
 from memnet_cli.models.memnet import MemNet
 from memnet_cli.models.regridding import regridded
 
@@ -47,6 +47,17 @@ def with_squares(model: RestorationModel, unshuffle: int) -> RestorationModel:
     if not isinstance(model, MemNet) or unshuffle == model.settings.unshuffle:
         return model
     return regridded(model, unshuffle)
+
+
+def with_non_local(model: RestorationModel, non_local: int) -> RestorationModel:
+    """Return the network with so many non-local modules, on its device; any but MemNet as it is.
+
+    Raises:
+        UsageError: if it has some, but not so many.
+    """
+    if not isinstance(model, MemNet) or non_local == model.settings.non_local:
+        return model
+    return with_modules(model, non_local)
 
 
 def carry_over(

@@ -29,7 +29,7 @@ def build_optimizers(recipe: Recipe, model: RestorationModel, fast_bf16: bool) -
     weights = [p for p in parameters if p.ndim == 4]
     others = [p for p in parameters if p.ndim != 4]
     if recipe.optimizer == "muon":
-        pixels = model.grid**2  # what the first convolution is given and the last one makes
+        pixels = model.pixels_in_one  # what the first convolution is given and the last one makes
         hidden = [p for p in weights if min(p.shape[:2]) > pixels]
         if not hidden:
             raise UsageError(

@@ -25,6 +25,7 @@ from memnet_cli.training.growth import (
     carry_over,
     recursions_of,
     with_memory_blocks,
+    with_non_local,
     with_recursions,
     with_squares,
 )
@@ -41,6 +42,7 @@ _GROWING = {
     "recursions": with_recursions,
     "memory_blocks": with_memory_blocks,
     "unshuffle": with_squares,
+    "non_local": with_non_local,
 }
 
 

@@ -47,6 +47,8 @@ VARIANTS = [
     MemNetConfig(3, 2, 16, short_term=False),
     MemNetConfig(2, 1, 16, preactivated_input=True),
     MemNetConfig(1, 1, 8),
+    MemNetConfig(3, 2, 16, unshuffle=2, non_local=2),
+    MemNetConfig(3, 1, 16, long_term=False, non_local=1),
     MemNetConfig(3, 2, 16, unshuffle=2),
     MemNetConfig(2, 1, 16, unshuffle=3, preactivated_input=True, multi_supervised=False),
 ]

@@ -37,6 +37,7 @@ from tests.training.conftest import checkpoint_of, run, with_recipe
         ("denoise", ()),
         ("jpeg", ("whitened=true",)),
         ("denoise", ("whitened=true", "model.unshuffle=2", "model.width=8", "patch=24")),
+        ("denoise", ("whitened=true", "model.non_local=1", "model.width=8", "patch=24")),
     ],
 )
 def test_a_run_learns(tiny: TrainingConfig, task: str, more: tuple[str, ...]) -> None:

@@ -36,6 +36,10 @@ def test_every_parameter_has_one_optimizer() -> None:
     unshuffled = build_model(MemNetConfig(memory_blocks=2, recursions=1, width=5, unshuffle=2))
     hidden_there, _ = build_optimizers(Recipe(optimizer="muon"), unshuffled, False)
     assert len(hidden_there.param_groups[0]["params"]) == len(hidden)
+    # and its non-local modules' four are hidden
+    other = MemNetConfig(memory_blocks=2, recursions=1, width=5, unshuffle=2, non_local=1)
+    hidden_there, _ = build_optimizers(Recipe(optimizer="muon"), build_model(other), False)
+    assert len(hidden_there.param_groups[0]["params"]) == len(hidden) + 4
     set_rates([muon, side], 0.5)
     assert muon.param_groups[0]["lr"] == pytest.approx(0.01)
     assert side.param_groups[0]["lr"] == pytest.approx(5e-4)
