@@ -63,7 +63,7 @@ def _weights_table(entries: Sequence[WeightsEntry]) -> Table:
 def _default(entry: WeightsEntry) -> str:
     """Say when the weights are taken: without a model, with one, or only by their name.
 
-    Where those of one model and task differ by level, with the levels.
+    Where those of one model and task differ by level, the levels, which keeps the table narrow.
     """
     from memnet_cli.stores.zoo import DEFAULT_MODEL, default_entries
 
@@ -73,7 +73,8 @@ def _default(entry: WeightsEntry) -> str:
     if len(default_entries(entry.model, entry.task)) == 1:
         return when
     levels = "-".join(map(str, sorted({min(entry.levels), max(entry.levels)})))
-    return f"{when}, {'x' if entry.task == 'sr' else ''}{levels}"
+    levels = f"{'x' if entry.task == 'sr' else ''}{levels}"
+    return levels if entry.model == DEFAULT_MODEL else f"{when}, {levels}"
 
 
 def _scores_table(entries: Sequence[WeightsEntry]) -> Table:
@@ -94,6 +95,6 @@ def _table(name: str, *columns: str) -> Table:
             column,
             overflow="fold",
             justify="right" if column == "MB" else "left",
-            min_width=len("BSD-train,") if column == "trained on" else None,
+            min_width=len("LIVE1-train") if column == "trained on" else None,
         )
     return made
