@@ -63,7 +63,7 @@ def _weights_table(entries: Sequence[WeightsEntry]) -> Table:
 def _default(entry: WeightsEntry) -> str:
     """Say when the weights are taken: without a model, with one, or only by their name.
 
-    Where those of one model and task differ by level, the levels, which keeps the table narrow.
+    Where those of one model and task differ by level, with the levels.
     """
     from memnet_cli.stores.zoo import DEFAULT_MODEL, default_entries
 
@@ -73,8 +73,7 @@ def _default(entry: WeightsEntry) -> str:
     if len(default_entries(entry.model, entry.task)) == 1:
         return when
     levels = "-".join(map(str, sorted({min(entry.levels), max(entry.levels)})))
-    levels = f"{'x' if entry.task == 'sr' else ''}{levels}"
-    return levels if entry.model == DEFAULT_MODEL else f"{when}, {levels}"
+    return f"{when}, {'x' if entry.task == 'sr' else ''}{levels}"
 
 
 def _scores_table(entries: Sequence[WeightsEntry]) -> Table:
@@ -87,7 +86,8 @@ def _scores_table(entries: Sequence[WeightsEntry]) -> Table:
 
 
 def _table(name: str, *columns: str) -> Table:
-    made = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    # the longest names leave no room for two spaces between columns in 80
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0)
     # names are there to be copied: the other columns fold, training sets between the names
     made.add_column(name, no_wrap=True)
     for column in columns:

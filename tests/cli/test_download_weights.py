@@ -53,8 +53,11 @@ def test_list_fits_a_narrow_terminal_with_whole_names(
     assert max(map(len, text.splitlines())) <= 80
     for name in ("memnet-m6r6-sr", "memnet-m6r6-denoise", "memnet-m6r6-jpeg"):
         assert f" {name} " in text
-    lines = [line.split() for line in text.splitlines() if line]
-    assert ["BSD-train,"] in lines, "the name of a training set is broken in two"
+    listed = json.loads(memnet_process("download-weights", "--list", "--json").out)
+    sets = {name for entry in listed.values() for name in entry["training_sets"]}
+    further = [line for line in text.splitlines() if line.startswith(" " * 20) and line.strip()]
+    words = {word.strip(",") for line in further for word in line.split()}
+    assert {"LIVE1-train", "BSD200"} <= words <= sets, "the name of a training set is broken in two"
 
 
 def test_list_tells_scores(memnet: Memnet, zoo: Path) -> None:
@@ -193,10 +196,10 @@ def test_models_says_which_weights_are_taken_by_default(memnet: Memnet) -> None:
 
 def test_models_says_at_which_levels_weights_are_taken(memnet: Memnet, by_level: Path) -> None:
     rows = {row.split()[0]: row for row in memnet("models").out.splitlines() if row.strip()}
-    assert " x2-4 " in rows["every-sr"]
-    assert " x4 " in rows["x4-sr"]
-    assert " 5-40 " in rows["bad-jpeg"]
-    assert " 5-95 " in rows["good-jpeg"]
+    assert "yes, x2-4" in rows["every-sr"]
+    assert "yes, x4" in rows["x4-sr"]
+    assert "yes, 5-40" in rows["bad-jpeg"]
+    assert "yes, 5-95" in rows["good-jpeg"]
     assert "yes," not in rows["any-denoise"]
 
 
