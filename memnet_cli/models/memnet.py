@@ -189,7 +189,7 @@ class MemNet(RestorationModel):
         memories = [from_the_picture(self.feature, x)]
         for number, block in enumerate(self.blocks):
             memory = block(memories)
-            if number in self.settings.non_local_places:
+            if str(number) in self.non_local:
                 memory = self.non_local[str(number)](memory)
             memories = [*memories, memory] if self.settings.long_term else [memory]
             yield memory
