@@ -11,6 +11,7 @@ from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.growing import deepened, grown, shortened, shrunk, with_modules
 from memnet_cli.models.memnet import MemNet
 from memnet_cli.models.regridding import regridded
+from memnet_cli.models.widening import widened
 
 
 def recursions_of(model: RestorationModel) -> int:
@@ -58,6 +59,17 @@ def with_non_local(model: RestorationModel, non_local: int) -> RestorationModel:
     if not isinstance(model, MemNet) or non_local == model.settings.non_local:
         return model
     return with_modules(model, non_local)
+
+
+def with_width(model: RestorationModel, width: int) -> RestorationModel:
+    """Return the network with so many feature maps, on its device; any but MemNet as it is.
+
+    Raises:
+        UsageError: if it has more of them.
+    """
+    if not isinstance(model, MemNet) or width == model.settings.width:
+        return model
+    return widened(model, width)
 
 
 def carry_over(

@@ -18,6 +18,7 @@ from memnet_cli.models import build_model, config_from_mapping, config_to_mappin
 from memnet_cli.models.base import RestorationModel
 from memnet_cli.models.cost import multiply_adds_per_pixel
 from memnet_cli.models.gradients import can_train_faster, train_faster
+from memnet_cli.models.memnet import MemNet
 from memnet_cli.restoration.devices import Runtime, fast_bf16
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.distributed import World
@@ -28,6 +29,7 @@ from memnet_cli.training.growth import (
     with_non_local,
     with_recursions,
     with_squares,
+    with_width,
 )
 from memnet_cli.training.optimizers import build_optimizers
 from memnet_cli.training.recomputing import recompute_blocks
@@ -43,6 +45,7 @@ _GROWING = {
     "memory_blocks": with_memory_blocks,
     "unshuffle": with_squares,
     "non_local": with_non_local,
+    "width": with_width,
 }
 
 
@@ -109,7 +112,8 @@ def first_model(config: TrainingConfig) -> RestorationModel:
     model = _mean_of(config)
     settings = config_to_mapping(model.config)
     for name, value in config.recipe.model.items():
-        if name not in _GROWING and settings[name] != value:
+        may_change = name in _GROWING and isinstance(model, MemNet)
+        if not may_change and settings[name] != value:
             raise UsageError(
                 f"{config.init[0]} has {name} {settings[name]} and the recipe {value}: leave "
                 f"model.{name} out of the recipe, or --init."
