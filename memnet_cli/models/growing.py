@@ -18,6 +18,12 @@ from memnet_cli.models.layers import BatchNorm
 from memnet_cli.models.memnet import MemNet
 
 
+def another(model: MemNet, settings: MemNetConfig) -> MemNet:
+    """Return an untrained network on the model's device, of its type and in its mode."""
+    other = MemNet(settings).to(model.feature.conv.weight)
+    return other.train(model.training)
+
+
 def grown(model: MemNet, recursions: int) -> MemNet:
     """Return a model with more recursions that computes the same function.
 
@@ -61,13 +67,12 @@ def shrunk(model: MemNet, recursions: int) -> MemNet:
 @torch.no_grad()
 def _rebuilt(model: MemNet, recursions: int) -> MemNet:
     """Return a network of so many recursions made of the tensors of this one."""
-    other = MemNet(dataclasses.replace(model.settings, recursions=recursions))
-    other.to(model.feature.conv.weight)
+    other = another(model, dataclasses.replace(model.settings, recursions=recursions))
     source, target = model.state_dict(), other.state_dict()
     for name, tensor in target.items():
         target[name] = _fitted(name, tensor, source, model.settings)
     other.load_state_dict(target)
-    return other.train(model.training)
+    return other
 
 
 def _fitted(name: str, tensor: Tensor, source: dict[str, Tensor], old: MemNetConfig) -> Tensor:
@@ -109,10 +114,9 @@ def deepened(model: MemNet, memory_blocks: int) -> MemNet:
             f"Cannot grow from {old.memory_blocks} to {memory_blocks} memory blocks: expected "
             "more, and gates that see the long-term memories."
         )
-    other = MemNet(dataclasses.replace(old, memory_blocks=memory_blocks))
-    other.to(model.feature.conv.weight)
+    other = another(model, dataclasses.replace(old, memory_blocks=memory_blocks))
     _take_over(other, model)
-    return other.train(model.training)
+    return other
 
 
 @torch.no_grad()
@@ -134,15 +138,14 @@ def shortened(model: MemNet, memory_blocks: int) -> MemNet:
             f"Cannot cut {old.memory_blocks} memory blocks down to {memory_blocks}: expected "
             "fewer, at least 1."
         )
-    other = MemNet(dataclasses.replace(old, memory_blocks=memory_blocks))
-    other.to(model.feature.conv.weight)
+    other = another(model, dataclasses.replace(old, memory_blocks=memory_blocks))
     source = model.state_dict()
     state = {name: source[name] for name in other.state_dict()}
     if old.multi_supervised:
         rest = model.ensemble[memory_blocks - 1 :].sum(0, keepdim=True)
         state["ensemble"] = torch.cat([model.ensemble[: memory_blocks - 1], rest])
     other.load_state_dict(state)
-    return other.train(model.training)
+    return other
 
 
 def _refuse_non_local(config: MemNetConfig) -> None:
@@ -165,10 +168,9 @@ def with_modules(model: MemNet, non_local: int) -> MemNet:
             f"Cannot change {old.non_local} non-local modules to {non_local}: expected a network "
             "without any, or as many."
         )
-    other = MemNet(dataclasses.replace(old, non_local=non_local))
-    other.to(model.feature.conv.weight)
+    other = another(model, dataclasses.replace(old, non_local=non_local))
     other.load_state_dict({**other.state_dict(), **model.state_dict()})
-    return other.train(model.training)
+    return other
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from memnet_cli.errors import UsageError
+from memnet_cli.models.growing import another
 from memnet_cli.models.memnet import MemNet
 
 
@@ -31,8 +32,7 @@ def regridded(model: MemNet, unshuffle: int) -> MemNet:
             f"Cannot go from squares of {old.unshuffle} pixels a side to {unshuffle} with "
             "preactivated_input: expected a network without it."
         )
-    other = MemNet(dataclasses.replace(old, unshuffle=unshuffle))
-    other.to(model.feature.conv.weight)
+    other = another(model, dataclasses.replace(old, unshuffle=unshuffle))
     state = model.state_dict()
     seen = _by_area(unshuffle, old.unshuffle).to(model.feature.conv.weight)
     given = _by_area(old.unshuffle, unshuffle).to(model.feature.conv.weight)
@@ -41,7 +41,7 @@ def regridded(model: MemNet, unshuffle: int) -> MemNet:
     for name in (outward + "weight", outward + "bias"):
         state[name] = torch.einsum("nk,k...->n...", given, state[name])
     other.load_state_dict(state)
-    return other.train(model.training)
+    return other
 
 
 def _by_area(side: int, wanted: int) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memnet_cli.errors import UsageError
+from memnet_cli.models.growing import another
 from memnet_cli.models.memnet import MemNet
 
 #: Convolutions that give feature maps, and those that see them.
@@ -34,8 +35,7 @@ def widened(model: MemNet, width: int) -> MemNet:
         raise UsageError(
             f"Cannot go from {old.width} feature maps to {width}: expected at least {old.width}."
         )
-    other = MemNet(dataclasses.replace(old, width=width))
-    other.to(model.feature.conv.weight)
+    other = another(model, dataclasses.replace(old, width=width))
     mixture = _mixture(old.width, width).to(model.feature.conv.weight)
     target = other.state_dict()
     for name, tensor in model.state_dict().items():
@@ -47,7 +47,7 @@ def widened(model: MemNet, width: int) -> MemNet:
         else:
             target[name] = _convolved(layer, tensor, mixture)
     other.load_state_dict(target)
-    return other.train(model.training)
+    return other
 
 
 def _mixture(old: int, new: int) -> Tensor:
