@@ -208,7 +208,7 @@ def test_a_refused_run_leaves_its_folder_free(
     folder = tmp_path / "next"
     asked = ("train", "--task", "sr", "-d", pictures, "-o", folder, "--steps", 1, *_TINY)
     first = ("--init", one_run / "last.safetensors")
-    refused = memnet(*asked, *first, "--set", "model.width=8")
+    refused = memnet(*asked, *first, "--set", "model.width=3")
     assert (refused.code, "width" in refused.err) == (2, True)
     assert not folder.exists()
     ran = memnet(*asked, *first)

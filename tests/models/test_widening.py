@@ -72,5 +72,5 @@ def test_a_widened_network_learns_with_its_new_maps() -> None:
 
 
 def test_fewer_maps_are_refused() -> None:
-    with pytest.raises(UsageError, match="Cannot go from 4 feature maps to 3: expected at least 4"):
+    with pytest.raises(UsageError, match="Cannot go from width 4 to 3: expected 4 feature"):
         widened(memnet(VARIANTS["basic"]), 3)
