@@ -33,7 +33,8 @@ def widened(model: MemNet, width: int) -> MemNet:
     old = model.settings
     if width < old.width:
         raise UsageError(
-            f"Cannot go from width {old.width} to {width}: expected {old.width} feature maps or more."
+            f"Cannot go from width {old.width} to {width}: expected {old.width} feature "
+            "maps or more."
         )
     other = another(model, dataclasses.replace(old, width=width))
     mixture = _mixture(old.width, width).to(model.feature.conv.weight)
