@@ -13,10 +13,6 @@ from memnet_cli.errors import UsageError
 from memnet_cli.models.growing import another
 from memnet_cli.models.memnet import MemNet
 
-#: Convolutions that give feature maps, and those that see them.
-_GIVING = ("feature.conv", ".conv1", ".conv2", "gate.conv", ".g", ".out")
-_SEEING = (".conv1", ".conv2", "gate.conv", "reconstruction.conv", ".theta", ".psi", ".g", ".out")
-
 
 @torch.no_grad()
 def widened(model: MemNet, width: int) -> MemNet:
@@ -40,44 +36,42 @@ def widened(model: MemNet, width: int) -> MemNet:
     mixture = _mixture(old.width, width).to(model.feature.conv.weight)
     target = other.state_dict()
     for name, tensor in model.state_dict().items():
-        layer, _, field = name.rpartition(".")
         if tensor.shape == target[name].shape:
             target[name] = tensor
-        elif "norm" in layer:
-            target[name] = _normalised(field, tensor, mixture)
+        elif ".norm" in name:
+            target[name] = _normalised(name, tensor, mixture)
         else:
-            target[name] = _convolved(layer, tensor, mixture)
+            target[name] = _convolved(tensor, target[name].shape, mixture)
     other.load_state_dict(target)
     return other
 
 
 def _mixture(old: int, new: int) -> Tensor:
     """Return (new, old), what of the old maps every map is made of: first the old ones."""
-    mixture = torch.eye(old, dtype=torch.float64).repeat(-(-new // old), 1)[:new] / math.sqrt(2.0)
+    mixture = torch.zeros(new, old, dtype=torch.float64)
+    mixture[:old] = torch.eye(old)
+    share = math.sqrt(0.5)
     for row in range(old, new):
-        other = (row + row // old) % old  # the next one, then the one after it, ...
-        mixture[row, other] += (-1.0) ** row / math.sqrt(2.0)
-    mixture[:old] = torch.eye(old, dtype=torch.float64)
+        # the next one, then the one after it, ..., never the map itself but where it is alone
+        other = row + 1 + (row // old - 1) % max(1, old - 1)
+        mixture[row, row % old] = share
+        mixture[row, other % old] += (-1.0) ** row * share
     return mixture
 
 
-def _normalised(field: str, tensor: Tensor, mixture: Tensor) -> Tensor:
+def _normalised(name: str, tensor: Tensor, mixture: Tensor) -> Tensor:
     """Return what BN has for all maps of each memory, of what it had for the old ones."""
-    if field == "running_var":
-        matrix = mixture.square()
-    elif field == "running_mean":
-        matrix = mixture
-    else:
-        matrix = mixture.abs() / mixture.abs().sum(1, keepdim=True)
+    # variances add up by the squares; of scales and biases these are a mean
+    matrix = mixture if name.endswith("running_mean") else mixture.square()
     return (tensor.view(-1, mixture.shape[1]) @ matrix.T).flatten()
 
 
-def _convolved(layer: str, tensor: Tensor, mixture: Tensor) -> Tensor:
-    """Return the weight or bias of a convolution that gives or sees all maps."""
+def _convolved(tensor: Tensor, shape: torch.Size, mixture: Tensor) -> Tensor:
+    """Return the weight or bias of that shape: a side that grows is one of maps."""
     new, old = mixture.shape
-    if layer.endswith(_GIVING):
+    if tensor.shape[0] != shape[0]:
         tensor = torch.einsum("no,o...->n...", mixture, tensor)
-    if tensor.dim() > 1 and layer.endswith(_SEEING):
+    if tensor.shape[1:] != shape[1:]:
         memories = tensor.chunk(tensor.shape[1] // old, 1)  # a gate sees several, all else one
         tensor = torch.cat([F.pad(seen, (0, 0, 0, 0, 0, new - old)) for seen in memories], 1)
     return tensor

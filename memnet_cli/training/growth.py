@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 from torch.optim import Optimizer
@@ -27,49 +27,24 @@ def with_recursions(model: RestorationModel, recursions: int) -> RestorationMode
     return change(model, recursions)
 
 
-def with_memory_blocks(model: RestorationModel, memory_blocks: int) -> RestorationModel:
-    """Return the network deepened or cut down to that many, on its device; any but MemNet as it is.
+def with_memory_blocks(model: MemNet, memory_blocks: int) -> MemNet:
+    """Return the network deepened or cut down to that many, on its device.
 
     Raises:
-        UsageError: if it has fewer of them and is the NL ablation.
+        UsageError: if it has non-local modules, or has fewer of them and is the NL ablation.
     """
-    if not isinstance(model, MemNet) or memory_blocks == model.settings.memory_blocks:
-        return model
     change = deepened if memory_blocks > model.settings.memory_blocks else shortened
     return change(model, memory_blocks)
 
 
-def with_squares(model: RestorationModel, unshuffle: int) -> RestorationModel:
-    """Return the network on squares of that side, on its device; any but MemNet as it is.
-
-    Raises:
-        UsageError: with BN before the first convolution, if the side is another.
-    """
-    if not isinstance(model, MemNet) or unshuffle == model.settings.unshuffle:
-        return model
-    return regridded(model, unshuffle)
-
-
-def with_non_local(model: RestorationModel, non_local: int) -> RestorationModel:
-    """Return the network with so many non-local modules, on its device; any but MemNet as it is.
-
-    Raises:
-        UsageError: if it has some, but not so many.
-    """
-    if not isinstance(model, MemNet) or non_local == model.settings.non_local:
-        return model
-    return with_modules(model, non_local)
-
-
-def with_width(model: RestorationModel, width: int) -> RestorationModel:
-    """Return the network with so many feature maps, on its device; any but MemNet as it is.
-
-    Raises:
-        UsageError: if it has more of them.
-    """
-    if not isinstance(model, MemNet) or width == model.settings.width:
-        return model
-    return widened(model, width)
+#: What of MemNet's config may be other than in the first weights, and what brings it about.
+CHANGES: dict[str, Callable[[MemNet, int], RestorationModel]] = {
+    "recursions": with_recursions,
+    "memory_blocks": with_memory_blocks,
+    "unshuffle": regridded,
+    "non_local": with_modules,
+    "width": widened,
+}
 
 
 def carry_over(

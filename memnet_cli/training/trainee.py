@@ -22,15 +22,7 @@ from memnet_cli.models.memnet import MemNet
 from memnet_cli.restoration.devices import Runtime, fast_bf16
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.distributed import World
-from memnet_cli.training.growth import (
-    carry_over,
-    recursions_of,
-    with_memory_blocks,
-    with_non_local,
-    with_recursions,
-    with_squares,
-    with_width,
-)
+from memnet_cli.training.growth import CHANGES, carry_over, recursions_of, with_recursions
 from memnet_cli.training.optimizers import build_optimizers
 from memnet_cli.training.recomputing import recompute_blocks
 from memnet_cli.training.schedule import stage_at
@@ -38,15 +30,6 @@ from memnet_cli.training.state import Checkpoint, generator_states, set_generato
 from memnet_cli.training.synchronised import SynchronisedBatchNorm
 
 Predict = Callable[[Tensor], tuple[Tensor, ...]]
-
-#: What of MemNet's config may be other than in the first weights, and what brings it about.
-_GROWING = {
-    "recursions": with_recursions,
-    "memory_blocks": with_memory_blocks,
-    "unshuffle": with_squares,
-    "non_local": with_non_local,
-    "width": with_width,
-}
 
 
 class Supervised(nn.Module):
@@ -112,16 +95,16 @@ def first_model(config: TrainingConfig) -> RestorationModel:
     model = _mean_of(config)
     settings = config_to_mapping(model.config)
     for name, value in config.recipe.model.items():
-        may_change = name in _GROWING and isinstance(model, MemNet)
+        may_change = name in CHANGES and isinstance(model, MemNet)
         if not may_change and settings[name] != value:
             raise UsageError(
                 f"{config.init[0]} has {name} {settings[name]} and the recipe {value}: leave "
                 f"model.{name} out of the recipe, or --init."
             )
-    for name, grow in _GROWING.items():
-        wanted = config.recipe.model.get(name, 0)
-        if isinstance(wanted, int) and wanted > 0:
-            model = grow(model, wanted)
+    for name, change in CHANGES.items():
+        wanted = config.recipe.model.get(name)
+        if isinstance(wanted, int) and isinstance(model, MemNet) and wanted != settings[name]:
+            model = change(model, wanted)
     return model.train()
 
 

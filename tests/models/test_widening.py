@@ -16,7 +16,7 @@ WITH_MODULES = MemNetConfig(3, 2, 4, unshuffle=2, non_local=2)
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize("width", [4, 6, 8, 15])
+@pytest.mark.parametrize("width", [4, 6, 8, 15, 41])
 @pytest.mark.parametrize("variant", [*VARIANTS, "non-local modules"])
 def test_a_widened_network_computes_the_same(variant: str, width: int, training: bool) -> None:
     narrow = memnet(VARIANTS.get(variant, WITH_MODULES)).train(training)
@@ -25,6 +25,13 @@ def test_a_widened_network_computes_the_same(variant: str, width: int, training:
     assert wide.training is training
     one, other = narrow.predictions(planes()), wide.predictions(planes())
     torch.testing.assert_close(other, one, rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_networks_of_few_maps_are_widened_many_times_over(width: int) -> None:
+    narrow = memnet(MemNetConfig(2, 2, width)).eval()
+    wide = widened(narrow, 30)
+    torch.testing.assert_close(wide(planes()), narrow(planes()), rtol=0.0, atol=1e-12)
 
 
 def _maps(model: MemNet, x: Tensor) -> dict[str, Tensor]:

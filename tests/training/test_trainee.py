@@ -174,6 +174,18 @@ def test_first_weights_of_another_network_are_refused(tiny: TrainingConfig, tmp_
         first_model(replace(other, recipe=wide))
 
 
+def test_modules_that_the_recipe_does_not_want_are_refused(
+    tiny: TrainingConfig, tmp_path: Path
+) -> None:
+    path = tmp_path / "modules.safetensors"
+    config = MemNetConfig(memory_blocks=2, recursions=1, width=4, non_local=1)
+    info = WeightsInfo("memnet", config_to_mapping(config), "sr", (2,))
+    save_weights(path, build_model(config), info)
+    without = load_recipe("fast", "memnet", ["model.non_local=0"])
+    with pytest.raises(UsageError, match="Cannot change 1 non-local modules to 0"):
+        first_model(replace(tiny, init=(path,), recipe=without))
+
+
 def test_recomputed_blocks_give_the_same_gradients_and_statistics(tiny: TrainingConfig) -> None:
     thrifty = replace(tiny, machine=replace(tiny.machine, gradient_checkpointing=True))
     plain, frugal = (new_trainee(config, _RUNTIME, World()) for config in (tiny, thrifty))
