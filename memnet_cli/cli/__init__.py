@@ -9,6 +9,7 @@ import warnings
 import typer
 
 from memnet_cli.cli._console import print_error
+from memnet_cli.cli._startup import let_others_run
 from memnet_cli.cli.ablate import ablate
 from memnet_cli.cli.benchmark import benchmark
 from memnet_cli.cli.compare import compare
@@ -63,6 +64,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; every known failure becomes one sentence and an exit code."""
+    let_others_run()
     # Pillow warns of damaged EXIF, which costs the user nothing
     warnings.filterwarnings("ignore", module="PIL")
     for stream in (sys.stdout, sys.stderr):

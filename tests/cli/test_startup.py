@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -37,3 +40,27 @@ def test_a_collector_that_was_off_stays_off() -> None:
     with kept_to_the_end():
         pass
     assert not gc.isenabled()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="torch computes with libgomp on Linux alone")
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, "GOMP_SPINCOUNT = '10000'"),
+        ({"GOMP_SPINCOUNT": "77"}, "GOMP_SPINCOUNT = '77'"),
+        ({"OMP_WAIT_POLICY": "PASSIVE"}, "GOMP_SPINCOUNT = '0'"),
+    ],
+)
+def test_libgomp_says_how_long_threads_wait_awake(own: dict[str, str], expected: str) -> None:
+    program = "from memnet_cli.cli._startup import let_others_run; let_others_run(); import torch"
+    clean = {key: text for key, text in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**clean, **own, "OMP_DISPLAY_ENV": "VERBOSE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    if "GOMP_SPINCOUNT" not in told:
+        pytest.skip("this torch computes with another OpenMP")
+    assert expected in told
