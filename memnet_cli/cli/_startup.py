@@ -7,19 +7,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# of OpenMP and of GCC's libgomp, which torch computes with on Linux
-_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-_LOOKS = "10000"
+# fewer cost time where nothing else runs, see docs/performance.md
+_SPIN_COUNT = "10000"
 
 
 def let_others_run() -> None:
     """Have threads that wait for each other give up the core soon; to be called before torch comes.
 
-    Unasked libgomp looks some 300,000 times: beside one other busy program, a thread that has its
-    core keeps the one that it waits for from running. What the user has set stays.
+    libgomp, with which torch computes on Linux, spins 300,000 times by itself: beside one other
+    busy program, a thread that has its core keeps the one that it waits for from running. What the
+    user has set stays.
     """
-    if not any(name in os.environ for name in _WAITING):
-        os.environ["GOMP_SPINCOUNT"] = _LOOKS
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
 
 
 @contextmanager

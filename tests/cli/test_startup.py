@@ -52,10 +52,11 @@ def test_a_collector_that_was_off_stays_off() -> None:
     ],
 )
 def test_libgomp_says_how_long_threads_wait_awake(own: dict[str, str], expected: str) -> None:
-    program = "from memnet_cli.cli._startup import let_others_run; let_others_run(); import torch"
+    # the whole command, then what a command that computes would import next
+    program = "from memnet_cli.cli import main\ntry:\n    main()\nfinally:\n    import torch"
     clean = {key: text for key, text in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
     told = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, "--version"],
         env={**clean, **own, "OMP_DISPLAY_ENV": "VERBOSE"},
         capture_output=True,
         text=True,
