@@ -94,7 +94,7 @@ def inside_call(engine: Engine, height: int, width: int) -> tuple[Callable[[], t
     runtime = engine.runtime
     batch = torch.from_numpy(plane)[None, None].to(runtime.device)
     in_precision = torch.autocast(
-        runtime.device.type, dtype=runtime.dtype, enabled=runtime.precision != "fp32"
+        runtime.device.type, dtype=runtime.dtype, enabled=runtime.dtype != torch.float32
     )
 
     @torch.inference_mode()

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from memnet_cli.checkpoints import read_info
 from memnet_cli.errors import TrainingError, UsageError
@@ -335,22 +336,23 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_checkpoint(
 
 
 def test_a_loss_that_no_picture_has_ends_the_run_instead_of_its_budget(
-    tiny: TrainingConfig,
+    tiny: TrainingConfig, tmp_path: Path
 ) -> None:
-    # Adam's steps are bounded: the weights stay numbers while the pictures are none any more
+    # weights that are numbers and too large, which steps as small as these do not bring back
+    result = run(replace(tiny, budget=Budget(steps=1)))
+    wild = tmp_path / "wild.safetensors"
+    with safe_open(result.weights, "pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    large = {n: 1e3 * t if n.endswith("conv.weight") else t for n, t in tensors.items()}
+    save_file(large, wild, metadata)
     recipe = replace(
-        tiny.recipe,
-        lr=1.0,
-        final_lr=1.0,
-        optimizer="adamw",
-        clip=0.0,
-        loss="l1",
-        freeze_statistics=True,
+        tiny.recipe, lr=1e-9, optimizer="adamw", clip=0.0, loss="l1", freeze_statistics=True
     )
-    config = replace(tiny, recipe=recipe, budget=Budget(steps=210))
+    config = replace(tiny, recipe=recipe, budget=Budget(steps=210), out=tiny.out.with_name("wild"))
     with pytest.raises(
         TrainingError, match=r"by step 210: its loss is \d.*would be 1; start again"
     ):
-        run(config)
+        run(replace(config, init=(wild,)))
     calm = replace(config, recipe=replace(recipe, lr=1e-3))
     assert run(replace(calm, out=config.out.with_name("calm"))).finished
