@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 _SIDE, _MULTIPLE = 240, 24
 _OVERSAMPLED = 4
 _LETTERS = np.array(list(string.ascii_letters + string.digits + ".,;:!?()-+=/&%"))
+#: More letters than fit into a square as high as the font: what is past the edge is not drawn.
+_LETTERS_PER_HEIGHT = 4
 #: Black and white of grey pictures, and of luma (ITU-R BT.601).
 _FULL = ((0, 255), (16, 235))
 
@@ -53,6 +56,17 @@ def _drawing(rng: np.random.Generator, side: int, number: int) -> Plane:
     return plane
 
 
+def _letters(rng: np.random.Generator, count: int) -> NDArray[np.str_]:
+    """Return some at random: those of `rng.choice`, sooner."""
+    return _LETTERS[rng.integers(0, len(_LETTERS), count)]
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font, which it decodes anew at each call."""
+    return ImageFont.load_default(size)
+
+
 def _text(rng: np.random.Generator, side: int, ink: int, paper: int) -> Image.Image:
     """Lines of made-up words, the size of the letters changing from paragraph to paragraph."""
     picture = Image.new("L", (side, side), paper)
@@ -60,10 +74,12 @@ def _text(rng: np.random.Generator, side: int, ink: int, paper: int) -> Image.Im
     top = int(rng.integers(-8, 8))
     while top < side:
         size = int(rng.choice((8, 9, 10, 10, 11, 12, 12, 14, 16, 20, 24, 32)))
-        font = ImageFont.load_default(size)
+        font = _font(size)
         for _ in range(int(rng.integers(1, 5))):
-            words = ("".join(rng.choice(_LETTERS, rng.integers(1, 10))) for _ in range(30))
-            draw.text((int(rng.integers(-8, 8)), top), " ".join(words), fill=ink, font=font)
+            words = ("".join(_letters(rng, int(rng.integers(1, 10)))) for _ in range(30))
+            left, letters = int(rng.integers(-8, 8)), " ".join(words)
+            shown = letters[: _LETTERS_PER_HEIGHT * (side + 8) // size]
+            draw.text((left, top), shown, fill=ink, font=font)
             top += round(size * rng.uniform(1.0, 1.4))
     return picture
 

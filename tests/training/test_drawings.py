@@ -41,3 +41,9 @@ def test_drawings_have_the_sharp_edges_that_photographs_lack() -> None:
     full = np.mean([low <= 16 and high >= 235 for low, high in extremes])
     assert full == pytest.approx(0.5, abs=0.2)
     assert np.mean([len(np.unique(plane)) == 1 for plane in made]) < 0.1
+
+
+def test_lines_of_text_reach_from_edge_to_edge() -> None:
+    for plane in [plane for number, plane in enumerate(drawings(60, 48, 0)) if number % 3 == 0]:
+        left, right = (np.std(part) for part in (plane[:, 8:68], plane[:, -60:]))
+        assert right > left / 2
