@@ -20,10 +20,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-#: Results that a user or a program reads.
-out = Console(highlight=False, soft_wrap=True)
+#: Results that a user or a program reads. Names of files are no markup: "x[/b].png", ":cat:.png".
+out = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 #: Progress, warnings and errors.
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+err = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def printable(message: str) -> str:
@@ -88,7 +88,7 @@ class _RateColumn(ProgressColumn):
 def picture_progress(*, hidden: bool) -> Progress:
     """Return a progress bar over pictures: count, megapixels a second, time left."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(),

@@ -35,7 +35,7 @@ def tell(outcome: Outcome, report: Report) -> None:
         if outcome.tile_difference is not None:
             notes.append(f"tiled against whole: {outcome.tile_difference * 255:.4f}/255")
         if notes:
-            err.print(printable(f"{outcome.job.name}: {'; '.join(notes)}"), markup=False)
+            err.print(printable(f"{outcome.job.name}: {'; '.join(notes)}"))
 
 
 def summarise(
@@ -61,7 +61,7 @@ def summarise(
         trained = restorer.trained_scale(settings.scale)
         if trained != settings.scale:
             parts.append(f"scale {settings.scale:g} made at x{trained} and resized bicubically")
-    (err if report.to_stdout else out).print(" · ".join(parts), markup=False)
+    (err if report.to_stdout else out).print(" · ".join(parts))
     if set(counts) == {"skipped"}:
         print_warning("Every output exists already: give --overwrite to make them again.")
 

@@ -101,9 +101,8 @@ class TrainingView:
         err.print(
             f"Training pictures: {len(data.images)} from {', '.join(config.data)}; measured on: "
             f"{len(measured.images)} of {measured.name} at {list(measured.levels)}.",
-            markup=False,
         )
-        err.print(recipe.rstrip(), markup=False)
+        err.print(recipe.rstrip())
         if not measured.images:
             print_warning(
                 "No picture is left to measure on, so there will be no best weights: give --val."
@@ -120,9 +119,9 @@ class TrainingView:
         elif isinstance(event, events.Measured):
             self.dashboard.measured = event
             self.dashboard.best = event if event.best else self.dashboard.best
-            err.print(measured_text(event), markup=False)
+            err.print(measured_text(event))
         elif isinstance(event, events.Note):
-            err.print(event.text, markup=False)
+            err.print(event.text)
 
 
 def progress_lines(event: events.Progress) -> tuple[str, str]:
@@ -170,13 +169,11 @@ def print_result(config: TrainingConfig, result: TrainingResult) -> None:
         err.print(
             f"Stopped after step {result.step} ({result.reason}): everything is saved; go on with "
             f"memnet train --out {config.out} --resume",
-            markup=False,
         )
         return
     out.print(
         f"{result.step} steps, {result.pixels / 1e6:.1f} million pixels in "
         f"{clock_text(result.seconds)}: {result.weights}",
-        markup=False,
     )
     if result.scores:
         rows = [

@@ -142,7 +142,7 @@ def _run(
                 return
             which = f"Run {place} of {len(runs)}: {run.variant}, seed {run.seed}"
             done = "" if score is None else f": done before, {score.psnr:.3f} dB"
-            err.print(f"{which}{done}", markup=False)
+            err.print(f"{which}{done}")
 
         do_runs(runs, results[0].level, announce, view.show, keep)
     return results[-1]
@@ -157,5 +157,5 @@ def _print(result: AblationResult) -> None:
         column.no_wrap = True  # long names give way to numbers
     out.print(made)
     for sentence in conclusions(result):
-        out.print(sentence, markup=False)
-    err.print(f"{len(result.scores)} runs of {clock_text(seconds)} in all.", markup=False)
+        out.print(sentence)
+    err.print(f"{len(result.scores)} runs of {clock_text(seconds)} in all.")

@@ -157,7 +157,7 @@ def _plan(config: BenchmarkConfig, outputs: Outputs) -> Plan:
 
         def tell(name: str, done: int, total: int | None) -> None:
             if name not in bars:
-                err.print(f"{name}: {get_dataset(name).source}", markup=False)
+                err.print(f"{name}: {get_dataset(name).source}")
                 bars[name] = progress.add_task(f"Fetching {name}", total=total, pixels=0)
             progress.update(bars[name], completed=done, total=total)  # type: ignore[arg-type]
 

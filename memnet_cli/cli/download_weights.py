@@ -102,7 +102,7 @@ def download_weights(
         print_json({name: str(path) for name, path in placed.items()})
     else:
         for name, path in placed.items():
-            out.print(f"{name}: {path}", markup=False)
+            out.print(f"{name}: {path}")
     if failed:
         for error in failed[:-1]:
             print_error(str(error))

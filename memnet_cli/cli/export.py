@@ -56,7 +56,6 @@ def export(
     out.print(
         f"{weights}: {source.stem} weights of {run}, {info.steps} steps, "
         f"{info.pixels_seen / 1e6:.1f} million pixels",
-        markup=False,
     )
 
 

@@ -44,5 +44,4 @@ def import_caffe(
     stdout.print(
         f"{out}: MemNet of {config.memory_blocks} memory blocks, {config.recursions} recursions "
         f"and {config.width} maps, for {task}",
-        markup=False,
     )

@@ -61,7 +61,7 @@ def import_torch(
 
     state = import_state(file, config)
     save_arrays(out, state, origin.info(config, file))
-    stdout.print(f"{out}: {model} of {len(state)} tensors, for {task}", markup=False)
+    stdout.print(f"{out}: {model} of {len(state)} tensors, for {task}")
 
 
 def _parse_settings(settings: Sequence[str]) -> dict[str, object]:

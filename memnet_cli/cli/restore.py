@@ -271,4 +271,4 @@ def _show_plan(
         print_json(plan.document())
         return
     for line in plan.lines():
-        (err if report.to_stdout else out).print(printable(line), markup=False)
+        (err if report.to_stdout else out).print(printable(line))

@@ -182,7 +182,7 @@ def _show_curve(curve: CurveConfig, config: SpeedConfig, json: str | None) -> No
 
 
 def _say(what: str) -> None:
-    err.print(f"Measuring {what} ...", markup=False)
+    err.print(f"Measuring {what} ...")
 
 
 def _write(document: dict[str, object], json: str | None) -> None:

@@ -82,13 +82,15 @@ ImageDone = Callable[[ImageScore, Pair, Plane], None]
 
 
 def read_uint8(image: DatasetImage) -> NDArray[np.uint8]:
-    """Read the pixels of ``image``, (H, W, 1 or 3) uint8; a 16-bit file is rounded.
+    """Read the pixels of ``image``, (H, W, 1 or 3) uint8; a deeper file is cut off and rounded.
 
     Raises:
         ImageError: if the file is no usable picture.
     """
-    pixels: NDArray[np.uint8] = np.rint(read_image(image.path).pixels * 255.0).astype(np.uint8)
-    return pixels
+    # floating-point files may hold more than black to white
+    pixels = np.clip(read_image(image.path).pixels, 0.0, 1.0)
+    rounded: NDArray[np.uint8] = np.rint(pixels * 255.0).astype(np.uint8)
+    return rounded
 
 
 def evaluate(

@@ -38,6 +38,8 @@ _BASELINE_NAMES = {
     ("degraded", "jpeg"): "JPEG",
     ("bm3d", "denoise"): "BM3D",
 }
+#: NLRN's own way, and the patches in which its authors' program tests.
+_PAPERS_STRIDES = (None, 7)
 _WARM_UP_SIDE = 64
 _SAYS_HOW = re.compile(r"(.+)([@:])(\d\d?)")
 
@@ -195,7 +197,7 @@ def published_name(method: PlannedMethod) -> str | None:
     assert method.info is not None
     assert method.weights is not None
     info, tta = method.info, method.name.tta
-    if method.name.exit_block is not None:
+    if method.name.exit_block is not None or method.name.nlrn_stride not in _PAPERS_STRIDES:
         return None
     if info.model == "plain":
         stem = method.weights.stem.lower()
@@ -268,7 +270,6 @@ def _load_weights(method: PlannedMethod, options: RuntimeOptions) -> LoadedMetho
     restorer: Restorer = Restorer.from_file(weights, method.task, chosen)
     model = restorer.engine.model
     work = multiply_adds_per_pixel(model, name.exit_block) * (8 if name.tta else 1)
-    plain_run = not name.tta and name.exit_block is None
     card = MethodCard(
         name=name.text,
         task=method.task.name,
@@ -279,14 +280,16 @@ def _load_weights(method: PlannedMethod, options: RuntimeOptions) -> LoadedMetho
         weights=weights.name,
         weights_hash=restorer.weights_hash,
         training_sets=restorer.info.training_sets,
-        recorded=restorer.info.scores if plain_run else {},
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         multiply_adds_per_pixel=work,
         device=str(restorer.engine.runtime).rpartition(",")[0],
         precision=restorer.engine.runtime.precision,
         tta=name.tta,
         exit_block=name.exit_block,
+        nlrn_stride=name.nlrn_stride,
     )
+    if card.as_it_is:
+        card = replace(card, recorded=restorer.info.scores)
     return LoadedMethod(
         card, lambda _level: restorer.restore_plane, str(restorer.engine.runtime.device)
     )

@@ -27,7 +27,7 @@ def scores_of(results: Results, weights_hash: str) -> Scores:
     """Return dataset -> level -> {"psnr", "ssim"} of the weights with that hash.
 
     Only what says something of them: whole networks on whole data sets that they were not trained
-    on, without self-ensemble. PSNR in dB and SSIM with six digits.
+    on, without self-ensemble or a stride of one's own. PSNR in dB and SSIM with six digits.
 
     Args:
         results: of a benchmark.
@@ -45,7 +45,7 @@ def scores_of(results: Results, weights_hash: str) -> Scores:
     for row in results.rows:
         card = results.card(row)
         psnr = finite(row.scores.psnr)
-        other = card.weights_hash != weights_hash or card.tta or card.exit_block is not None
+        other = card.weights_hash != weights_hash or not card.as_it_is
         if other or row.seen or psnr is None:
             continue
         pair = {"psnr": _rounded(psnr), "ssim": _rounded(row.scores.ssim)}

@@ -38,6 +38,7 @@ class MethodCard:
         precision: "fp32", "bf16", "fp16", "int8", or "fp64" for BM3D.
         tta: averaged over 8 flips and rotations.
         exit_block: stopped after this memory block, or None.
+        nlrn_stride: distance of NLRN's patches where it was not left to the network, or None.
     """
 
     name: str
@@ -56,6 +57,12 @@ class MethodCard:
     precision: str = "fp32"
     tta: bool = False
     exit_block: int | None = None
+    nlrn_stride: int | None = None
+
+    @property
+    def as_it_is(self) -> bool:
+        """Say whether these are the weights restoring as they do by themselves."""
+        return not self.tta and self.exit_block is None and self.nlrn_stride is None
 
 
 @dataclass(frozen=True)

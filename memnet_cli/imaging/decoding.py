@@ -50,6 +50,7 @@ from memnet_cli.imaging.metadata import (
     provenance_of,
 )
 from memnet_cli.imaging.picture import Picture, PictureSize, Source, picture_of_samples
+from memnet_cli.imaging.quantisation import is_held_in
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
@@ -101,8 +102,10 @@ def decode(file: BinaryIO, max_pixels: int) -> Picture:
 def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
     """Make a picture of a Pillow image, upright; ``file`` is what it was opened from, if it was.
 
-    Without ``file`` 16-bit colour has the 8 bits that Pillow gives.
+    Without ``file`` 16-bit colour has the 8 bits that Pillow gives. What a JPEG says of its blocks
+    is left out where the image was loaded or reduced before and its pixels are others by now.
     """
+    untouched = bool(getattr(image, "tile", ())) and not getattr(image, "decoderconfig", ())
     # counting frames moves through the file, which the caller of an image without one may use
     frames = 1 if file is None else int(getattr(image, "n_frames", 1))
     samples, depth = _samples(image, file)
@@ -116,13 +119,20 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
         format="JPEG" if image.format == "MPO" else image.format,
         exif=carried_exif(exif, from_tiff=image.format == "TIFF"),
         icc_profile=_profile(image),
-        jpeg_tables=jpeg_tables_of(image),
-        luma_blocks=luma_blocks_of(image, orientation, upright),
-        chroma_step=chroma_step_of(image, orientation, upright),
-        chroma_blocks=chroma_blocks_of(image, orientation, upright),
         frames=frames,
     )
-    return picture_of_samples(samples, bit_depth=depth, source=source)
+    picture = picture_of_samples(samples, bit_depth=depth, source=source)
+    blocks = luma_blocks_of(image, orientation, upright)
+    if not (untouched or (blocks and is_held_in(picture.pixels, blocks))):
+        return picture
+    source = replace(
+        source,
+        jpeg_tables=jpeg_tables_of(image),
+        luma_blocks=blocks,
+        chroma_step=chroma_step_of(image, orientation, upright),
+        chroma_blocks=chroma_blocks_of(image, orientation, upright),
+    )
+    return replace(picture, source=source)
 
 
 def _decode_tiff(file: BinaryIO, max_pixels: int) -> Picture:

@@ -13,7 +13,13 @@ from PIL import Image, TiffImagePlugin, TiffTags
 from PIL.PngImagePlugin import PngInfo, putchunk
 
 from memnet_cli.errors import ImageError, UsageError, did_you_mean
-from memnet_cli.imaging.metadata import exif_to_write, profile_to_write, tags_of_block, text_chunks
+from memnet_cli.imaging.metadata import (
+    TAGS_FOR_TIFF,
+    exif_to_write,
+    profile_to_write,
+    tags_of_block,
+    text_chunks,
+)
 from memnet_cli.imaging.picture import Picture, picture_to_array
 
 #: File name suffix -> format.
@@ -226,7 +232,7 @@ def _tiff(samples: NDArray[np.generic], exif: bytes | None, profile: bytes | Non
     directory = TiffImagePlugin.ImageFileDirectory_v2()
     if exif is not None:
         tags = tags_of_block(exif)
-        for tag in tags:
+        for tag in TAGS_FOR_TIFF.intersection(tags):
             directory[tag] = tags.get_ifd(tag) if tag in _SUB_DIRECTORIES else tags[tag]
     sizes = tuple(len(strip) for strip in strips)
     directory[TiffImagePlugin.IMAGEWIDTH] = width

@@ -25,12 +25,14 @@ _SUB_DIRECTORIES = frozenset({int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)}
 #: Of the tags of a TIFF file those that tell about the picture, not about how the file stores it.
 _DESCRIPTIVE_TAGS = frozenset(
     {
+        ExifTags.Base.DocumentName,
         ExifTags.Base.ImageDescription,
         ExifTags.Base.Make,
         ExifTags.Base.Model,
         ExifTags.Base.Orientation,
         ExifTags.Base.XResolution,
         ExifTags.Base.YResolution,
+        ExifTags.Base.PageName,
         ExifTags.Base.ResolutionUnit,
         ExifTags.Base.Software,
         ExifTags.Base.DateTime,
@@ -45,6 +47,10 @@ _DESCRIPTIVE_TAGS = frozenset(
         ExifTags.Base.XPSubject,
     }
 )
+
+#: What the directory of a TIFF that is written takes over from an EXIF block: one that was copied
+#: from another TIFF may tell how that stored its pixels.
+TAGS_FOR_TIFF = _DESCRIPTIVE_TAGS | _SUB_DIRECTORIES | {_RECORD}
 
 
 def orientation_of(exif: Image.Exif) -> int:

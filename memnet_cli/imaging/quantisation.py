@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from memnet_cli.imaging.picture import JpegBlocks
+
 #: The standard luminance table of the JPEG standard (ITU-T T.81, table K.1), row by row.
 _STANDARD_LUMA = np.array(
     [
@@ -30,6 +32,8 @@ _COEFFICIENTS = np.array([1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4])
 _TURNED = _COEFFICIENTS % 8 * 8 + _COEFFICIENTS // 8
 #: How well coefficients must fit the steps, of 1; photographs that were no JPEG have 0.1 at most.
 _FIT = 0.5
+#: Of finer steps the roundings of R, G and B leave nothing to be seen.
+_FINEST_SEEN = 2.0
 #: Coefficients that are not zero, blocks, and side of the picture's middle: at least, at most.
 _FEWEST_COEFFICIENTS, _MOST_BLOCKS, _MOST_PIXELS = 50, 4096, 1024
 _SMALLEST = 24
@@ -79,6 +83,27 @@ def earlier_quality(pixels: NDArray[np.floating]) -> int | None:
         return None
     found = (_quality_of(_blocks(middle, *corner)) for corner in _corners(middle))
     return min((quality for quality in found if quality is not None), default=None)
+
+
+def is_held_in(pixels: NDArray[np.floating], blocks: JpegBlocks) -> bool:
+    """Say whether pixels are still those of the JPEG file that has these blocks of luma.
+
+    Told as :func:`earlier_quality` does, of the steps that are seen; False where too little is.
+
+    Args:
+        pixels: (H, W, 1) grey or (H, W, 3) RGB, in [0, 1], upright.
+        blocks: of the file.
+    """
+    top, left = (
+        start + max(0, (side - _MOST_PIXELS) // 16) * 8
+        for side, start in zip(pixels.shape[:2], (blocks.top, blocks.left), strict=True)
+    )
+    middle = _luma(pixels[top : top + _MOST_PIXELS, left : left + _MOST_PIXELS])
+    if min(middle.shape) < _SMALLEST:
+        return False
+    steps = np.array(blocks.table, np.float64)
+    seen = np.flatnonzero(steps >= _FINEST_SEEN)[1:]
+    return _fit(_blocks(middle, 0, 0)[:, seen], steps[seen]) > _FIT
 
 
 def _luma(pixels: NDArray[np.floating]) -> NDArray[np.float32]:

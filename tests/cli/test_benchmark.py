@@ -93,6 +93,20 @@ def test_table_shows_methods_protocol_and_cost(memnet: Memnet, folder: Path, wei
     assert "MAC/pixel" in ended.out
 
 
+def test_names_of_folders_and_files_are_shown_as_they_are(
+    memnet: Memnet, folder: Path, weights: Path, tmp_path: Path
+) -> None:
+    odd = tmp_path / "x[" / "b] :cat:"
+    odd.parent.mkdir()
+    folder.rename(odd)
+    named = weights.rename(tmp_path / "net[bold].safetensors")
+    options = ("--task", "sr", "-l", 2, "-m", "bicubic", "-m", named, "--limit", 2)
+    ended = memnet("benchmark", "-d", odd, *options)
+    assert ended.code == 0
+    assert "x[/b] :cat:" in ended.out
+    assert "net[bold]" in ended.out
+
+
 def test_json_holds_everything_and_nothing_else_is_printed(
     memnet: Memnet, folder: Path, weights: Path
 ) -> None:

@@ -162,6 +162,19 @@ def test_only_the_papers_networks_have_their_names(
     assert published_name(method) == expected
 
 
+def test_a_stride_of_ones_own_has_no_scores_to_be_held_against() -> None:
+    plain, strided = (
+        load_method(plan_method(parse_method(name), TASKS["sr"]), FLOAT32).card
+        for name in ("nlrn-t6-sr", "nlrn-t6-sr:16")
+    )
+    assert plain.recorded["Set5"]
+    assert strided.recorded == {} and strided.nlrn_stride == 16
+    info = WeightsInfo("nlrn", config_to_mapping(NLRNConfig()), "sr")
+    for text, expected in {"nlrn:7": "NLRN", "nlrn:16": None}.items():  # 7 is the authors' test
+        method = PlannedMethod(parse_method(text), TASKS["sr"], weights=Path("w"), info=info)
+        assert published_name(method) == expected
+
+
 def test_rivals_are_matched_with_the_papers(shared: Path) -> None:
     for peer, expected in (("vdsr", "VDSR"), ("dncnn3", "DnCNN")):
         name = parse_method(str(shared / "peers" / f"{peer}.safetensors"))

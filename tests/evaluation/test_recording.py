@@ -75,7 +75,7 @@ def test_of_other_weights_nothing_is_recorded(make_row: MakeRow) -> None:
         scores_of(results, "ba9876543210")
 
 
-@pytest.mark.parametrize("change", [{"tta": True}, {"exit_block": 3}])
+@pytest.mark.parametrize("change", [{"tta": True}, {"exit_block": 3}, {"nlrn_stride": 7}])
 def test_other_than_the_whole_network_alone_is_not_recorded(
     make_row: MakeRow, change: dict[str, object]
 ) -> None:

@@ -6,6 +6,7 @@ import io
 import itertools
 import struct
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from memnet_cli.imaging.images import (
     PictureSize,
     encode_image,
     picture_from_array,
+    picture_from_pil,
     picture_size,
     picture_to_array,
     read_image,
@@ -374,6 +376,35 @@ def test_the_blocks_of_chroma_lie_in_samples_of_their_own() -> None:
     odd = image.resize((45, 30))
     assert _read(_saved(odd, "JPEG", subsampling="4:2:0", exif=exif)).source.chroma_blocks is None
     assert _read(_saved(odd, "JPEG", subsampling="4:2:0")).source.chroma_blocks is not None
+
+
+@pytest.mark.parametrize("quality", [10, 50, 95])
+@pytest.mark.parametrize("way", ["loaded", "thumbnail", "draft", "turned"])
+def test_a_jpeg_that_was_changed_in_place_is_pixels_alone(
+    photograph: NDArray[np.uint8], way: str, quality: int
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    clean = Image.fromarray(photograph[100:333, 100:435])
+    content = _saved(clean, "JPEG", quality=quality, subsampling="4:2:2", exif=exif)
+    fresh = picture_from_pil(Image.open(io.BytesIO(content))).source
+    assert fresh == _read(content).source
+    assert fresh.jpeg_tables and fresh.luma_blocks and fresh.chroma_step == (2, 1)
+    image = Image.open(io.BytesIO(content))
+    ways: dict[str, Callable[[], object]] = {
+        "loaded": image.load,
+        "thumbnail": lambda: image.thumbnail((200, 200)),
+        "draft": lambda: image.draft("RGB", (100, 100)),
+        "turned": lambda: ImageOps.exif_transpose(image, in_place=True),
+    }
+    ways[way]()
+    picture = picture_from_pil(image)
+    if way == "loaded":
+        assert picture.source == fresh
+        return
+    assert picture.source.jpeg_tables is None
+    assert picture.source.luma_blocks is None and picture.source.chroma_blocks is None
+    assert picture.source.chroma_step == (1, 1)
 
 
 def test_what_has_no_chroma_of_its_own_has_no_chroma_step(patch: NDArray[np.uint8]) -> None:

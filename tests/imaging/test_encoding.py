@@ -6,6 +6,7 @@ import io
 import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import png
@@ -260,6 +261,39 @@ def test_the_storage_of_a_tiff_is_not_carried_into_exif(tmp_path: Path) -> None:
     exif = _open(encode_image(read_image(path), "jpeg")).getexif()
     assert exif[ExifTags.Base.Software] == "scanner"
     assert not {254, 256, 257, 258, 259, 262, 273, 277, 278, 279, 322, 323, 324, 325} & set(exif)
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "tiff"])
+@pytest.mark.parametrize("kept", ["png", "jpeg"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tile": (16, 16), "compression": "zlib", "photometric": "rgb", "shape": (40, 30, 3)},
+        {"photometric": "rgb", "extrasamples": ["unassalpha"], "shape": (40, 30, 4)},
+        {"dtype": np.float32, "shape": (40, 30)},
+    ],
+)
+def test_exif_that_was_a_tiffs_directory_does_no_harm(
+    options: dict[str, Any], kept: str, format: str
+) -> None:
+    """Saving an opened TIFF with ``exif=image.getexif()`` copies how that stored its pixels."""
+    scanned = io.BytesIO()
+    tags = {"description": "a scan", "metadata": None}
+    settings = {key: value for key, value in options.items() if key not in {"shape", "dtype"}}
+    samples = np.zeros(options["shape"], options.get("dtype", np.uint8))
+    tifffile.imwrite(scanned, samples, **settings, **tags)
+    copied = io.BytesIO()
+    image = Image.new("RGB", (30, 40), (200, 30, 90))
+    image.save(copied, kept, exif=_open(scanned.getvalue()).getexif(), quality=100)
+    picture = read_image(copied)
+    content = encode_image(picture, format, quality=100, provenance=_RECORD)
+    assert np.abs(read_image(io.BytesIO(content)).pixels - picture.pixels).max() < 0.03
+    shown = np.asarray(_open(content).convert("RGB")) / 255.0
+    assert np.abs(shown - picture.pixels).max() < 0.03
+    assert _open(content).getexif()[ExifTags.Base.ImageDescription] == "a scan"
+    assert read_provenance(io.BytesIO(content)) == _RECORD
+    if format == "tiff":
+        np.testing.assert_array_equal(tifffile.imread(io.BytesIO(content)) / 255.0, shown)
 
 
 def test_a_thumbnail_is_left_behind() -> None:
