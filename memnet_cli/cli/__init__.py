@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 import warnings
@@ -72,7 +73,23 @@ def main() -> None:
             # a file that Windows redirects to has no letter for many a sign
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        _run()
     except MemnetError as error:
         print_error(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # nothing but standard output is written without a name; what is left of it would be tried
+        # again at the end
+        sys.stdout = io.StringIO()
+        if error.errno != errno.EPIPE:
+            print_error(f"Standard output cannot be written: {error.strerror or error}.")
+        sys.exit(1)
+
+
+def _run() -> None:
+    try:
+        app()
+    finally:
+        sys.stdout.flush()

@@ -30,6 +30,9 @@ def degrade(
         int | None, typer.Option("--quality", help="For jpeg: quality factor, 1 to 100.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise.")] = 0,
+    suffix: Annotated[
+        str, typer.Option("--suffix", help="Added to names; {ext} and {task} are filled in.")
+    ] = "",
     recursive: Recursive = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -56,7 +59,7 @@ def degrade(
     chosen.check_level(level)
     if len(paths) < 2 or STREAM in paths:
         raise UsageError("Expected INPUT... and last an OUTPUT, files or folders.")
-    naming = Naming("jpg" if chosen.name == "jpeg" else None)
+    naming = Naming("jpg" if chosen.name == "jpeg" else None, suffix, chosen.name, scale)
     jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming)
 
     written = skipped = failed = 0

@@ -267,8 +267,13 @@ def _show_plan(
     from memnet_cli.restoration.forecast import forecast
 
     plan = forecast(jobs, settings, restorers)
+    problems = [file.error for file in plan.files if file.error is not None]
+    for problem in problems:
+        print_error(problem)
     if report.json:
         print_json(plan.document())
-        return
-    for line in plan.lines():
-        (err if report.to_stdout else out).print(printable(line))
+    else:
+        for line in plan.lines():
+            (err if report.to_stdout else out).print(printable(line))
+    if problems:
+        raise typer.Exit(1)

@@ -26,6 +26,7 @@ from PIL import (  # noqa: F401
 from memnet_cli.errors import ImageError
 from memnet_cli.imaging.deep_samples import (
     check_size,
+    check_unsigned,
     deep_samples,
     file_at_start,
     has_deep_planes,
@@ -74,6 +75,7 @@ def open_picture(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
                 raise SyntaxError("Pillow takes a big-endian BigTIFF for a common TIFF")
             image = factory(file_at_start(file), "")
             check_size(*image.size, max_pixels)
+            check_unsigned(image)
             return image
     raise ImageError(
         "is not a picture that can be read: expected PNG, JPEG, BMP, TIFF, WebP, GIF or PPM"

@@ -21,16 +21,19 @@ from PIL.TiffImagePlugin import (
     BITSPERSAMPLE,
     PHOTOMETRIC_INTERPRETATION,
     PLANAR_CONFIGURATION,
+    SAMPLEFORMAT,
     TiffImageFile,
 )
 
 from memnet_cli.errors import ImageError
 
-# values of the TIFF tags PhotometricInterpretation, PlanarConfiguration, ExtraSamples, Compression
+# values of the TIFF tags PhotometricInterpretation, PlanarConfiguration, SampleFormat,
+# ExtraSamples, Compression
 _WHITE_IS_ZERO = 0
 _BLACK_IS_ZERO = 1
 _RGB = 2
 _SEPARATE_PLANES = 2
+_SIGNED = 2
 _UNSPECIFIED = 0
 _PREMULTIPLIED = 1
 _UNCOMPRESSED = 1
@@ -50,6 +53,21 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
             f"claims {width}x{height} pixels, more than the {max_pixels / 1e6:g} megapixels "
             "that are read: cut it into parts"
         )
+
+
+def check_unsigned(image: ImageFile.ImageFile) -> None:
+    """Raise ImageError, as a clause without subject, for 8 bits with a sign, unknown to Pillow."""
+    if not isinstance(image, TiffImageFile) or image.mode != "L":
+        return
+    if _SIGNED in image.tag_v2.get(SAMPLEFORMAT, (1,)):
+        raise ImageError(_unknown_range("8 bits with a sign"))
+
+
+def _unknown_range(what: str) -> str:
+    return (
+        f"holds integer samples of unknown range ({what}): "
+        "expected 8 or 16 bits unsigned, or floating point in [0, 1]"
+    )
 
 
 def raw_mode(image: ImageFile.ImageFile) -> str:
@@ -102,10 +120,7 @@ def _white_is_zero(image: ImageFile.ImageFile) -> bool:
 def _grey(image: ImageFile.ImageFile, raw: str) -> NDArray[np.float32]:
     white = 65535
     if image.mode == "I" and image.format != "PPM":
-        raise ImageError(
-            f"holds integer samples of unknown range ({raw}): "
-            "expected 8 or 16 bits unsigned, or floating point in [0, 1]"
-        )
+        raise ImageError(_unknown_range(raw))
     if isinstance(image, TiffImageFile):
         # 12 bits come in the lower part of 16
         white = (1 << int(image.tag_v2.get(BITSPERSAMPLE, (16,))[0])) - 1

@@ -38,6 +38,8 @@ _DEFLATE_LEVEL = 1
 #: Chroma is kept at full resolution from this JPEG quality on.
 _FULL_CHROMA_QUALITY = 90
 _LONGEST_JPEG_EXIF = 65533
+#: Longest sides that libjpeg and WebP's bitstream can hold.
+_LONGEST_SIDES = {"jpeg": 65500, "webp": 16383}
 _ROWS_AT_ONCE = 256
 _PNG_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _PAETH = 4
@@ -75,6 +77,7 @@ def encode_image(
         )
     if not 1 <= quality <= 100:
         raise UsageError(f"The quality {quality} is out of range: expected 1 to 100.")
+    check_sides(format, picture.width, picture.height)
     if format in {"jpeg", "bmp"}:
         picture = _on_white(picture)
     deep = picture.bit_depth > 8 and format in {"png", "tiff"}
@@ -95,10 +98,22 @@ def encode_image(
     try:
         return _lossy(samples, format, quality, exif, profile)
     except (OSError, ValueError) as error:
-        raise ImageError(
-            f"A picture of {picture.width}x{picture.height} pixels cannot be written as {format} "
-            f"({error}): try PNG or TIFF."
-        ) from None
+        raise ImageError(_cannot_hold(format, picture.width, picture.height, error)) from None
+
+
+def check_sides(format: str, width: int, height: int) -> None:
+    """Raise ImageError for a picture with sides that the format cannot hold."""
+    longest = _LONGEST_SIDES.get(format, max(width, height))
+    if max(width, height) > longest:
+        reason = f"the longest side it can have is {longest}"
+        raise ImageError(_cannot_hold(format, width, height, reason))
+
+
+def _cannot_hold(format: str, width: int, height: int, reason: object) -> str:
+    return (
+        f"A picture of {width}x{height} pixels cannot be written as {format} ({reason}): "
+        "try PNG or TIFF."
+    )
 
 
 def _on_white(picture: Picture) -> Picture:

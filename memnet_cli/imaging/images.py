@@ -18,7 +18,7 @@ from PIL import Image
 from memnet_cli.errors import ImageError, UsageError, did_you_mean
 from memnet_cli.files import write_atomically
 from memnet_cli.imaging.decoding import decode, decode_opened, header, recorded_provenance
-from memnet_cli.imaging.encoding import OUTPUT_FORMATS, encode_image, to_pil
+from memnet_cli.imaging.encoding import OUTPUT_FORMATS, check_sides, encode_image, to_pil
 from memnet_cli.imaging.picture import (
     Picture,
     PictureSize,
@@ -34,6 +34,7 @@ __all__ = [
     "Picture",
     "PictureSize",
     "Source",
+    "check_sides",
     "encode_image",
     "is_picture_name",
     "picture_from_array",

@@ -136,14 +136,20 @@ def _likeliest(plane: NDArray[np.float32]) -> list[int]:
 
 
 def _blocks(plane: NDArray[np.float32], top: int, left: int) -> NDArray[np.float32]:
-    """Return cosine coefficients (B, 64) of blocks, evenly spread where there are very many."""
+    """Return cosine coefficients (B, 64) of blocks, evenly spread where there are very many.
+
+    Of blocks that differ in brightness alone there is one: the others of a gradient or a pattern,
+    which may be multiples of anything, say nothing more.
+    """
     from scipy.fft import dctn
 
     rows, columns = (plane.shape[0] - top) // 8, (plane.shape[1] - left) // 8
     whole = plane[top : top + 8 * rows, left : left + 8 * columns]
-    blocks = whole.reshape(rows, 8, columns, 8).swapaxes(1, 2).reshape(-1, 8, 8)
+    blocks = whole.reshape(rows, 8, columns, 8).swapaxes(1, 2).reshape(-1, 64)
     some = blocks[:: -(-len(blocks) // _MOST_BLOCKS)]
-    coefficients: NDArray[np.float32] = dctn(some, axes=(1, 2), norm="ortho").reshape(-1, 64)
+    _, first = np.unique(np.rint(some - some[:, :1]), axis=0, return_index=True)
+    others = some[first].reshape(-1, 8, 8)
+    coefficients: NDArray[np.float32] = dctn(others, axes=(1, 2), norm="ortho").reshape(-1, 64)
     return coefficients
 
 

@@ -35,6 +35,8 @@ from memnet_cli.restoration.restorer import Restoration, RestoredParts, Restorer
 __all__ = ["FileThreads", "Outcome", "Settings", "file_threads", "restore_folder"]
 
 _GROUP_PICTURES = 64
+#: So far beyond black and white bicubic resizing may come.
+_OVERSHOOT = 0.15
 #: What is read or waits beside the group in the model, and again what is written or waits behind
 #: it: two groups of small pictures, and pixels of at most 60 bytes each (the picture, the same in
 #: another colour space, its planes). A CPU takes a minute for so many and shares its memory with
@@ -283,6 +285,12 @@ def _notes(read: Read, notes: tuple[str, ...], settings: Settings) -> tuple[str,
         notes = (f"deblocked first: {diagnosis.reason}", *notes)
     if diagnosis.warning:
         notes += (f"beware: {diagnosis.warning}",)
+    low, high = float(read.picture.pixels.min()), float(read.picture.pixels.max())
+    if min(low, 1.0 - high) < -_OVERSHOOT:
+        notes += (
+            f"beware: values from {low:.2f} to {high:.2f}, of 0 to 1, were restored as they are, "
+            "which is right for noise alone",
+        )
     if read.picture.source.frames > 1:
         notes += (f"first of {read.picture.source.frames} frames",)
     return notes

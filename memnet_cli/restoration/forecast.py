@@ -15,7 +15,7 @@ from memnet_cli.restoration.detect import has_blocks
 from memnet_cli.restoration.folder import Settings
 from memnet_cli.restoration.jobs import Job
 from memnet_cli.restoration.memory import overhead
-from memnet_cli.restoration.picture_files import is_done
+from memnet_cli.restoration.picture_files import check_target, is_done
 from memnet_cli.restoration.restorer import Restorer, scaled_shape
 
 #: Sides of the planes that the speed is measured on, and how many seconds are too long for that.
@@ -28,12 +28,13 @@ class PlannedFile:
 
     Attributes:
         job: input and output.
-        action: "restore", "skip" (the output exists), or why it cannot be done.
+        action: "restore", "skip: the output exists", or "fail".
         size: (width, height) of the output, or None.
         tile: side of the tiles in pixels, or None for the whole picture at once.
         memory: bytes on the device.
         seconds: predicted.
         disk: bytes that the output takes at most (uncompressed).
+        error: one sentence, if it cannot be done.
     """
 
     job: Job
@@ -43,6 +44,7 @@ class PlannedFile:
     memory: int = 0
     seconds: float = 0.0
     disk: int = 0
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class Forecast:
     seconds_per_megapixel: float
 
     def lines(self) -> list[str]:
-        """Return the plan for a reader, one line a picture and a total."""
-        lines = [_line(file) for file in self.files]
+        """Return the plan for a reader, one line a picture that can be done and a total."""
+        lines = [_line(file) for file in self.files if file.error is None]
         work = [file for file in self.files if file.action == "restore"]
         memory = max((file.memory for file in work), default=0)
         lines.append(
@@ -81,6 +83,7 @@ class Forecast:
                     "memory_bytes": file.memory,
                     "seconds": file.seconds,
                     "disk_bytes_at_most": file.disk,
+                    "error": file.error,
                 }
                 for file in self.files
             ],
@@ -138,8 +141,10 @@ def _plan(
         return PlannedFile(job, "restore: its size is known once it is read")
     try:
         size = picture_size(job.source)
+        height, width = scaled_shape(size.height, size.width, settings.scale)
+        check_target(job, (height, width))
     except ImageError as error:
-        return PlannedFile(job, f"cannot be done: {error}")
+        return PlannedFile(job, "fail", error=str(error))
     first, restorer = next(iter(restorers.items()))
     engine = restorer.engine
     trained = restorer.trained_scale(settings.scale)
@@ -151,7 +156,6 @@ def _plan(
     if settings.task == "sr" and "jpeg" in restorers and has_blocks(size.jpeg_tables):
         jpeg, small = restorers["jpeg"], (size.height, size.width)
         seconds += _seconds(jpeg, speeds["jpeg"], small, _planes(size, jpeg, chroma=True))
-    height, width = scaled_shape(size.height, size.width, settings.scale)
     return PlannedFile(
         job,
         "restore",

@@ -168,6 +168,11 @@ def _is_folder(output: str, several: bool) -> bool:
     path = Path(output)
     if several and path.is_file():
         raise UsageError(f"Several pictures need an output folder, but {output} is a file.")
+    if path.is_file() and not path.suffix:
+        raise UsageError(
+            f"{output} is a file, and its name does not say of which format: expected a folder, or "
+            "a name that ends in .png or another format."
+        )
     if several or path.is_dir() or output.endswith(("/", os.sep)):
         return True
     return not path.suffix
@@ -212,12 +217,12 @@ def _check_targets(jobs: Iterable[Job]) -> None:
         if same_file(job.target) in sources:
             raise UsageError(
                 f"{job.target} is itself one of the inputs and would be overwritten: "
-                "give another output folder, or restore with --suffix."
+                "give another output folder, or --suffix."
             )
         # two names that differ in case only are one file on macOS and Windows
         earlier = taken.setdefault(str(job.target).casefold(), job)
         if earlier is not job:
             raise UsageError(
                 f"{earlier.name} and {job.name} would both become {job.target}: "
-                "restore with --suffix '_{ext}', or give them two output folders."
+                "give --suffix '_{ext}', or two output folders in two calls."
             )

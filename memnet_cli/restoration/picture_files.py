@@ -20,6 +20,7 @@ from memnet_cli.errors import ImageError
 from memnet_cli.files import write_atomically
 from memnet_cli.imaging.images import (
     Picture,
+    check_sides,
     encode_image,
     picture_from_array,
     picture_size,
@@ -153,6 +154,14 @@ def pixels_to_come(job: Job, settings: Settings) -> int:
     return math.prod(scaled_shape(size.height, size.width, settings.scale))
 
 
+def check_target(job: Job, shape: tuple[int, int]) -> None:
+    """Raise ImageError for an output (height, width) that its format cannot hold."""
+    try:
+        check_sides(job.format, shape[1], shape[0])
+    except ImageError as error:
+        raise ImageError(f"{job.name}: {error}") from None
+
+
 def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) -> Read | Outcome:
     """Read, diagnose and take apart a picture, or tell why there is nothing to restore.
 
@@ -165,6 +174,7 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
     try:
         source = io.BytesIO(sys.stdin.buffer.read()) if job.source is None else job.source
         picture = read_image(source)
+        check_target(job, scaled_shape(picture.height, picture.width, settings.scale))
         diagnosis = _diagnosed(picture, settings.task, restorers)
         restorer = _chosen(diagnosis, restorers)
         parts = None

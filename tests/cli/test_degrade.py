@@ -56,6 +56,15 @@ def test_names_that_are_no_utf8(memnet: Memnet, clean: NDArray[np.uint8]) -> Non
     assert np.asarray(Image.open(Path("noisy") / name)).shape == clean.shape
 
 
+def test_a_suffix_tells_inputs_of_one_name_apart(memnet: Memnet, clean: NDArray[np.uint8]) -> None:
+    Image.fromarray(clean).save("clean/a.bmp")
+    ran = memnet("degrade", "--task", "jpeg", "--quality", "10", "clean", "jpg/")
+    assert (ran.code, "--suffix '_{ext}'" in ran.err) == (2, True)
+    named = "--suffix", "_{ext}_{task}"
+    assert memnet("degrade", "--task", "jpeg", "--quality", "10", *named, "clean", "jpg/").code == 0
+    assert {path.name for path in Path("jpg").iterdir()} == {"a_png_jpeg.jpg", "a_bmp_jpeg.jpg"}
+
+
 def test_jpeg_under_another_name_is_refused(memnet: Memnet, clean: NDArray[np.uint8]) -> None:
     ran = memnet("degrade", "--task", "jpeg", "--quality", "20", "clean/a.png", "a.png")
     assert (ran.code, Path("a.png").exists()) == (2, False)

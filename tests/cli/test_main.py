@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,21 @@ def test_version(memnet_process: Memnet) -> None:
 def test_public_names() -> None:
     assert "memnet" in available_models()
     assert callable(Restorer.load)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+@pytest.mark.parametrize(
+    "arguments",
+    [("models",), ("--version",), ("restore", "--help"), ("download-weights", "--list", "--json")],
+)
+def test_a_full_standard_output_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "memnet_cli", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.stderr == "Error: Standard output cannot be written: No space left on device.\n"
+    assert ended.returncode == 1

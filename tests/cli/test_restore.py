@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -212,6 +213,42 @@ def test_dry_run_writes_nothing(memnet: Memnet, folder: Path, sr: list[str]) -> 
     document = json.loads(memnet(*sr, "--dry-run", "--json", "in", "out/").out)
     assert document["files"][0]["size"] == [60, 48]
     assert document["files"][0]["memory_bytes"] > 60 * 48 * 4
+
+
+def test_dry_run_names_what_cannot_be_done(memnet: Memnet, folder: Path, sr: list[str]) -> None:
+    Path("in/text.png").write_text("no picture")
+    Image.new("L", (9000, 2)).save("in/wide.png")
+    ran = memnet(*sr, "--dry-run", "in", "out/", "--format", "webp")
+    assert ran.code == 1
+    assert "in/text.png is not a picture" in ran.err
+    assert "in/wide.png: A picture of 18000x4 pixels cannot be written as webp" in ran.err
+    assert "text.png" not in ran.out
+    document = json.loads(memnet(*sr, "--dry-run", "--json", "in", "out/").out)
+    errors = {Path(file["input"]).name: file["error"] for file in document["files"]}
+    assert errors["colour.png"] is None
+    assert errors["text.png"].startswith("in/text.png is not a picture")
+
+
+def test_an_output_without_a_suffix_that_is_a_file_is_refused(
+    memnet: Memnet, folder: Path, sr: list[str]
+) -> None:
+    Path("plain").write_text("mine")
+    for more in ((), ("--dry-run",)):
+        ran = memnet(*sr, "in/colour.png", "plain", *more)
+        assert ran.code == 2
+        assert "plain is a file, and its name does not say of which format" in ran.err
+    assert Path("plain").read_text() == "mine"
+
+
+def test_values_beyond_black_and_white_are_told(
+    memnet: Memnet, folder: Path, sr: list[str]
+) -> None:
+    for name, high in {"bright": 1.9, "sharp": 1.1}.items():
+        samples = np.full((24, 30), 0.5, np.float32)
+        samples[4:8, 4:8] = high
+        tifffile.imwrite(f"in/{name}.tif", samples)
+    assert "values from 0.50 to 1.90" in memnet(*sr, "in/bright.tif", "b.png").err
+    assert "values" not in memnet(*sr, "in/sharp.tif", "s.png").err
 
 
 def test_other_scale_is_said(memnet: Memnet, folder: Path, tiny_weights: dict[str, Path]) -> None:

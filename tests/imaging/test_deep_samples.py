@@ -233,6 +233,8 @@ def test_floating_point_tiffs_are_taken_as_they_are(
         (np.full((4, 4, 3), 200, np.float32), "between 200 and 200: expected"),
         (np.full((4, 4), 200, np.float32), "between 200 and 200: expected"),
         (np.full((4, 4, 3), np.nan, np.float32), "not finite"),
+        (np.zeros((4, 4), np.int8), "unknown range"),
+        (np.zeros((4, 4, 3), np.int8), "3 samples of type int8"),
         (np.zeros((4, 4), np.int16), "unknown range"),
         (np.zeros((4, 4), np.uint32), "unknown range"),
         (np.zeros((4, 4, 3), np.uint32), "3 samples of type uint32"),

@@ -321,6 +321,17 @@ def test_what_a_format_cannot_hold_is_told(format: str, shape: tuple[int, int]) 
         encode_image(picture, format)
 
 
+@pytest.mark.parametrize(("format", "longest"), [("jpeg", 65500), ("webp", 16383)])
+def test_the_longest_side_of_a_format_is_known(
+    format: str, longest: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = encode_image(picture_from_array(np.zeros((2, longest), np.uint8)), format)
+    assert _open(whole).size == (longest, 2)
+    with pytest.raises(ImageError, match=f"{longest + 1}x2 pixels cannot .* is {longest}"):
+        encode_image(picture_from_array(np.zeros((2, longest + 1), np.uint8)), format)
+    assert capfd.readouterr().err == ""  # libjpeg says it by itself
+
+
 def test_wrong_formats_and_qualities_are_wrong_usage(photo: Picture) -> None:
     with pytest.raises(UsageError, match=r"'tif': expected one of bmp, jpeg.*Did you mean 'tiff'"):
         encode_image(photo, "tif")

@@ -76,6 +76,28 @@ def _drawing() -> Pixels:
     return np.asarray(page)
 
 
+def _gradients() -> dict[str, Pixels]:
+    x = np.arange(256)
+    ramp = np.tile(np.linspace(0, 255, 64), (64, 1))
+    sky = np.linspace([90, 140, 220], [180, 210, 250], 200)[:, None].repeat(300, axis=1)
+    planes = {
+        "rows": np.tile(x[:, None], (1, 128)),
+        "columns": np.tile(x, (128, 1)),
+        "steep": np.rint(ramp),
+        "diagonal": (x[:, None] + x) // 2,
+        "sky": np.rint(sky),
+        "steps": np.tile(x // 8 * 8, (128, 1)),
+        "chequers": (x[:, None] // 8 + x // 8) % 2 * 255,
+        "stripes": np.tile((x % 4 < 2) * 255, (128, 1)),
+    }
+    return {name: plane.astype(np.uint8) for name, plane in planes.items()}
+
+
+@pytest.mark.parametrize("name", list(_gradients()))
+def test_gradients_and_patterns_are_not_taken_for_jpegs(name: str) -> None:
+    assert told(_gradients()[name]) is None
+
+
 def test_what_was_no_jpeg_is_not_taken_for_one(photograph: Pixels) -> None:
     grey = photograph[:256, :256, 1]
     noise = np.random.default_rng(0).integers(0, 256, (256, 256)).astype(np.uint8)
