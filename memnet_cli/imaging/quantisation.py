@@ -147,7 +147,9 @@ def _blocks(plane: NDArray[np.float32], top: int, left: int) -> NDArray[np.float
     whole = plane[top : top + 8 * rows, left : left + 8 * columns]
     blocks = whole.reshape(rows, 8, columns, 8).swapaxes(1, 2).reshape(-1, 64)
     some = blocks[:: -(-len(blocks) // _MOST_BLOCKS)]
-    _, first = np.unique(np.rint(some - some[:, :1]), axis=0, return_index=True)
+    above = np.rint(some - some[:, :1]).astype(np.int16)
+    # one value of 128 bytes each is sorted sooner than 64 columns
+    _, first = np.unique(above.view("V128").ravel(), return_index=True)
     others = some[first].reshape(-1, 8, 8)
     coefficients: NDArray[np.float32] = dctn(others, axes=(1, 2), norm="ortho").reshape(-1, 64)
     return coefficients
