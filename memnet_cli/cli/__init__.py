@@ -26,6 +26,9 @@ from memnet_cli.cli.train import train
 from memnet_cli.config import __version__
 from memnet_cli.errors import MemnetError
 
+#: Why a stream cannot be written: a full disk or quota, a device that fails, a reader that left.
+_NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE}
+
 app = typer.Typer(
     name="memnet",
     help="Restore noisy, small or JPEG-damaged pictures with MemNet, RED-Net and NLRN.",
@@ -78,10 +81,10 @@ def main() -> None:
         print_error(str(error))
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.filename is not None:
+        if error.filename is not None or error.errno not in _NOT_WRITTEN:
             raise
-        # nothing but standard output is written without a name; what is left of it would be tried
-        # again at the end
+        # files are written where such errors are told with their names; what is left of standard
+        # output would be tried again at the end
         sys.stdout = io.StringIO()
         if error.errno != errno.EPIPE:
             print_error(f"Standard output cannot be written: {error.strerror or error}.")

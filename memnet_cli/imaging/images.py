@@ -184,7 +184,7 @@ def picture_from_pil(image: Image.Image) -> Picture:
     """Make a picture of a Pillow image of any mode, upright.
 
     Pillow holds no more than 8 bits of colour: read files of 16 bits with ``read_image``. What a
-    JPEG's file says goes with an image that was changed in place (``thumbnail``, ``draft``).
+    JPEG's file says is left out where the image was changed in place (``thumbnail``, ``draft``).
 
     Raises:
         ImageError: for mode "I", whose range is unknown, and for a file behind ``image`` that
