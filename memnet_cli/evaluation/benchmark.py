@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from memnet_cli.evaluation.protocols import (
     score,
     shrink_factor,
 )
-from memnet_cli.imaging.images import read_image
+from memnet_cli.imaging.images import picture_to_array, read_image
 from memnet_cli.stores.datasets import DatasetImage
 from memnet_cli.tasks import Task
 
@@ -87,10 +87,8 @@ def read_uint8(image: DatasetImage) -> NDArray[np.uint8]:
     Raises:
         ImageError: if the file is no usable picture.
     """
-    # floating-point files may hold more than black to white
-    pixels = np.clip(read_image(image.path).pixels, 0.0, 1.0)
-    rounded: NDArray[np.uint8] = np.rint(pixels * 255.0).astype(np.uint8)
-    return rounded
+    samples = picture_to_array(replace(read_image(image.path), alpha=None), np.uint8)
+    return samples.astype(np.uint8, copy=False)
 
 
 def evaluate(

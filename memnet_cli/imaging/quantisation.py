@@ -102,7 +102,7 @@ def is_held_in(pixels: NDArray[np.floating], blocks: JpegBlocks) -> bool:
     if min(middle.shape) < _SMALLEST:
         return False
     steps = np.array(blocks.table, np.float64)
-    seen = np.flatnonzero(steps >= _FINEST_SEEN)[1:]
+    seen = 1 + np.flatnonzero(steps[1:] >= _FINEST_SEEN)
     return _fit(_blocks(middle, 0, 0)[:, seen], steps[seen]) > _FIT
 
 

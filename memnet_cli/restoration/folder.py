@@ -288,7 +288,7 @@ def _notes(read: Read, notes: tuple[str, ...], settings: Settings) -> tuple[str,
     low, high = float(read.picture.pixels.min()), float(read.picture.pixels.max())
     if min(low, 1.0 - high) < -_OVERSHOOT:
         notes += (
-            f"beware: values from {low:.2f} to {high:.2f}, of 0 to 1, were restored as they are, "
+            f"beware: values from {low:.2f} to {high:.2f}, of 0 to 1, are not cut off before, "
             "which is right for noise alone",
         )
     if read.picture.source.frames > 1:
