@@ -130,7 +130,7 @@ def load_weights(path: Path) -> tuple[RestorationModel, WeightsInfo]:
     """
     import torch
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     header = read_header(path)
     info = parse_info(path, header)
@@ -139,7 +139,7 @@ def load_weights(path: Path) -> tuple[RestorationModel, WeightsInfo]:
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     _check_tensors(path, header, expected)
     try:
-        state = load_file(path)
+        state = load(path.read_bytes())
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is damaged ({error}): fetch or train it again.") from None
     for name, tensor in state.items():

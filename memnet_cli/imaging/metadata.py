@@ -166,7 +166,8 @@ def text_chunks(provenance: Mapping[str, str]) -> PngInfo:
     """Return the record as PNG text chunks, one for each key."""
     chunks = PngInfo()
     for key, value in provenance.items():
-        chunks.add_itxt(key, value)
+        # file names may hold bytes that are not UTF-8
+        chunks.add_itxt(key, value.encode("utf-8", "backslashreplace").decode("utf-8"))
     return chunks
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -88,6 +89,13 @@ def test_loaded_weights_compute_the_same(weights: Path) -> None:
     degraded = torch.rand(1, 1, 9, 7)
     with torch.no_grad():
         assert torch.equal(loaded(degraded), original(degraded))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8 are Linux's")
+def test_a_file_whose_name_is_not_utf_8_loads(weights: Path, tmp_path: Path) -> None:
+    named = weights.rename(tmp_path / os.fsdecode(b"caf\xe9.safetensors"))
+    _, info = load_weights(named)
+    assert info == INFO
 
 
 def test_loaded_weights_can_be_trained(weights: Path) -> None:

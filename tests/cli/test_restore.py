@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,15 @@ def test_provenance(memnet: Memnet, folder: Path, sr: list[str]) -> None:
     assert "tiny-sr sha256:" in recorded["memnet:weights"]
     memnet(*sr, "--no-provenance", "in/colour.png", "b.png")
     assert read_provenance(Path("b.png")) == {}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8 are Linux's")
+def test_provenance_of_weights_whose_name_is_not_utf_8(
+    memnet: Memnet, folder: Path, sr: list[str]
+) -> None:
+    named = shutil.copy(sr[-1], os.fsdecode(b"caf\xe9.safetensors"))
+    memnet(*sr, "--weights", named, "in/colour.png", "a.png")
+    assert "caf\\udce9 sha256:" in read_provenance(Path("a.png"))["memnet:weights"]
 
 
 def test_a_jpeg_is_deblocked_before_it_is_enlarged(
