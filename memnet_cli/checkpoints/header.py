@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,10 +140,16 @@ def _count(value: int) -> int:
     return value
 
 
+def _finite(value: float) -> float:
+    if not math.isfinite(number := float(value)):
+        raise ValueError(value)
+    return number
+
+
 def _scores(values: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
     return {
         dataset: {
-            level: {name: float(value) for name, value in score.items()}
+            level: {name: _finite(value) for name, value in score.items()}
             for level, score in levels.items()
         }
         for dataset, levels in values.items()
@@ -196,7 +203,10 @@ def parse_info(path: Path, header: Header) -> WeightsInfo:
             licence=metadata.get("licence", ""),
             source=metadata.get("source", ""),
         )
-    except (UsageError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
+    except (
+        *(UsageError, KeyError, ValueError, TypeError),
+        *(AttributeError, OverflowError, RecursionError),
+    ):
         raise WeightsError(
             f"The metadata of {path} cannot be understood: expected what memnet writes."
         ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from memnet_cli.checkpoints import WeightsInfo
 from memnet_cli.errors import DatasetError
@@ -11,9 +11,14 @@ from memnet_cli.stores.datasets import DatasetImage, get_dataset
 
 #: Hex digits by which ``WeightsInfo.training_images`` names a file.
 HASH_DIGITS = 16
-#: Sets whose files are re-encoded copies of another's, so that hashes cannot tell:
-#: the 68 grey PNGs of Roth and Black are 68 of the BSD-val JPEGs.
-_COPIES = {"BSD-val": ("BSD68",), "BSD100": ("BSD68",)}
+#: Files of other sets that show what a training set does, cut or encoded anew, so that hashes
+#: cannot tell; without names, all of them. The 68 grey PNGs of Roth and Black are 68 of the BSD-val
+#: JPEGs; the starfish of Set12 is the middle of 12003.jpg of BSD-train, pixel by pixel.
+_COPIES: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "BSD-val": {"BSD68": ()},
+    "BSD100": {"BSD68": ()},
+    "BSD-train": {"Set12": ("04.png",)},
+}
 
 
 def content_hash(image: DatasetImage) -> str:
@@ -21,28 +26,31 @@ def content_hash(image: DatasetImage) -> str:
     return image.sha256 or hashlib.sha256(image.path.read_bytes()).hexdigest()
 
 
-def _set_hashes(name: str) -> frozenset[str]:
+def _hashes(name: str, only: Sequence[str] = ()) -> Iterator[str]:
+    """Yield the hashes of a set's files, or of some of them."""
     try:
         files = get_dataset(name).files
     except DatasetError:
-        return frozenset()  # trained on a folder that is not in the catalogue: hashes tell
-    return frozenset(file.sha256[:HASH_DIGITS] for file in files)
+        return  # trained on a folder that is not in the catalogue: hashes tell
+    yield from (f.sha256[:HASH_DIGITS] for f in files if not only or f.name in only)
 
 
 def training_hashes(info: WeightsInfo) -> frozenset[str]:
     """Return the first 16 hex digits of the sha256 of every file the weights were trained on."""
-    names = {
-        name for trained in info.training_sets for name in (trained, *_COPIES.get(trained, ()))
-    }
-    return frozenset(info.training_images).union(*(_set_hashes(name) for name in names))
+    hashes = set(info.training_images)
+    for trained in info.training_sets:
+        hashes.update(_hashes(trained))
+        for name, only in _COPIES.get(trained, {}).items():
+            hashes.update(_hashes(name, only))
+    return frozenset(hashes)
 
 
 def seen_images(info: WeightsInfo, images: Sequence[DatasetImage]) -> frozenset[str]:
     """Return the names of those ``images`` that the weights were trained on, by content hash.
 
     An image counts as seen if its file has the same bytes as a training file, in the catalogue or
-    in any folder; weights that do not say what they were trained on have seen nothing that can be
-    told.
+    in any folder, or is known to show the same; weights that do not say what they were trained on
+    have seen nothing that can be told.
     """
     trained = training_hashes(info)
     if not trained:

@@ -16,7 +16,7 @@ from memnet_cli.imaging.resize import imresize
 
 Plane = NDArray[np.float32]
 
-#: With so few samples to a side libjpeg repeats them.
+#: With so few samples to a row, and rows that are to be doubled, libjpeg repeats them.
 _REPEATED = 2
 
 
@@ -39,9 +39,9 @@ def file_samples(plane: Plane, step: tuple[int, int]) -> Plane:
     rows, columns = step
     height, width = whole.shape[0] // rows, whole.shape[1] // columns
     means: Plane = whole.reshape(height, rows, width, columns).mean((1, 3))
-    if min(height, width) <= _REPEATED:
+    if columns == 2 and width <= _REPEATED:
         return means
-    if rows == 2:
+    if rows == 2 and height > 1:
         means = _unblurred(means, cut=plane.shape[0] % 2 == 1)
     if columns == 2:
         means = _unblurred(means.T, cut=plane.shape[1] % 2 == 1).T

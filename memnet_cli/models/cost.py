@@ -1,4 +1,4 @@
-"""What a network costs: its weights and its multiply-adds, counted on the operations that run."""
+"""What a network costs: its multiply-adds, counted on the operations that run."""
 
 from __future__ import annotations
 
@@ -11,18 +11,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from memnet_cli.models.base import RestorationModel
 
 _SIDE = 64
-
-
-def conv_weights(model: nn.Module) -> int:
-    """Return the weights of all convolutions, shared ones once, without biases and BN.
-
-    This is how the papers count parameters (MemNet-M6R6: 677K, section 5.2).
-    """
-    return sum(
-        module.weight.numel()
-        for module in model.modules()
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
-    )
 
 
 def multiply_adds_per_pixel(model: RestorationModel, exit_block: int | None = None) -> int:

@@ -201,8 +201,9 @@ class PatchAverage(RestorationModel):
         self.model = model
         self.side = side
         self.stride = stride
-        # so that a tile has the patches of the whole plane around all that is kept of it
-        self.halo = side - 1
+        # so that a tile has the patches of the whole plane about all that is kept of it, and of its
+        # own last ones, which are at its border, none
+        self.grid, self.halo = stride, side
 
     def _corners(self, length: int) -> list[int]:
         last = max(length - self.side, 0)

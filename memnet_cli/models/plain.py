@@ -18,12 +18,10 @@ from memnet_cli.models.layers import from_the_picture, he_normal
 class PlainNet(RestorationModel):
     """``depth`` 3x3 convolutions with ReLU between them; the output is a residual."""
 
-    #: One pixel a layer at the papers' depth of 20, of which the outermost hardly count.
-    halo = 20
-
     def __init__(self, config: PlainConfig) -> None:
         super().__init__(config)
         self.subtract = config.subtract
+        self.halo = config.depth  # one pixel a layer
         widths = [1, *[config.width] * (config.depth - 1), 1]
         self.layers = nn.ModuleList(
             nn.Conv2d(before, after, 3, padding=1, bias=config.bias)

@@ -38,12 +38,10 @@ class REDNet(RestorationModel):
     their gradient.
     """
 
-    #: A layer reaches one pixel further: exact up to a depth of 32.
-    halo = 32
-
     def __init__(self, config: REDNetConfig) -> None:
         super().__init__(config)
         half, width = config.depth // 2, config.width
+        self.halo = config.depth  # one pixel a layer
         self.encoder = nn.ModuleList(
             nn.Conv2d(before, after, 3, padding=1)
             for before, after in pairwise([1, *[width] * half])

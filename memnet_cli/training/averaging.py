@@ -15,8 +15,8 @@ from memnet_cli.models.layers import BatchNorm
 def update_mean(mean: nn.Module, model: nn.Module, decay: float, step: int) -> None:
     """Move the mean's weights and BN buffers towards the model's.
 
-    The decay rises from 0.1 to ``decay`` over the first steps, so that a short run is not held
-    back by the weights that it started from.
+    The decay rises from 2/11, at step 1, to ``decay`` over the first steps, so that a short run is
+    not held back by the weights that it started from.
     """
     decay = min(decay, (1 + step) / (10 + step))
     means, values = list(mean.state_dict().values()), list(model.state_dict().values())

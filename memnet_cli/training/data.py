@@ -232,8 +232,11 @@ def hold_back(
     ]
     count = min(_MOST_HELD_BACK, max(len(images) // 10, int(len(images) > 1)), len(able))
     chosen = {able[int((k + 0.5) * len(able) / count)] for k in range(count)}
-    kept = tuple(image for index, image in enumerate(images) if index not in chosen)
-    return kept, tuple(images[index] for index in sorted(chosen))
+    held = tuple(images[index] for index in sorted(chosen))
+    # the same file may be among them twice, in two folders or sets
+    hashes = {content_hash(image) for image in held}
+    kept = tuple(image for image in images if not hashes or content_hash(image) not in hashes)
+    return kept, held
 
 
 def _shorter_side(image: DatasetImage) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,16 +211,26 @@ def recipe_text(config: TrainingConfig) -> str:
 
 def best_told(folder: RunFolder) -> float | None:
     """Return the mean PSNR over levels of the measurement that best.safetensors is from, in dB."""
-    for entry in reversed(read_metrics(folder)):
-        if entry.get("kind") == "validation" and entry.get("best"):
-            psnr = [float(score["psnr"]) for score in entry["scores"].values()]
-            return sum(psnr) / len(psnr)
-    return None
+    entry = _newest_best(read_metrics(folder))
+    if entry is None:
+        return None
+    psnr = [float(score["psnr"]) for score in entry["scores"].values()]
+    return sum(psnr) / len(psnr)
+
+
+def _newest_best(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    of_best = (e for e in reversed(entries) if e.get("kind") == "validation" and e.get("best"))
+    return next(of_best, None)
 
 
 def keep_until(folder: RunFolder, step: int) -> None:
-    """Drop the metrics of steps after ``step``, which a resumed run does once more."""
-    lines = [json.dumps(entry) + "\n" for entry in read_metrics(folder) if entry["step"] <= step]
+    """Drop the metrics of steps after ``step``, which a resumed run does once more.
+
+    The measurement that best.safetensors is from stays whatever its step: the file stays, too.
+    """
+    entries = read_metrics(folder)
+    best = _newest_best(entries)
+    lines = [json.dumps(e) + "\n" for e in entries if e["step"] <= step or e is best]
     write_atomically(folder.metrics, "".join(lines).encode())
 
 

@@ -37,6 +37,8 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
             session.tell(Note("There is no checkpoint yet: starting from the beginning."))
             _refuse_other_first_weights(session)
         trainee = new_trainee(config, runtime, world)
+        if config.resume:
+            _take_up_records(session, trainee)
         _tell_what_changed(session, trainee)
         return trainee
     checkpoint, broken = found
@@ -51,17 +53,22 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
             f"{config.out}/last.safetensors."
         )
     trainee = resumed_trainee(config, runtime, world, checkpoint)
-    if world.leads:
-        # the checkpoint may be older than best.safetensors
-        before = [best for best in (trainee.best, best_told(session.folder)) if best is not None]
-        trainee.best = max(before, default=None)
-        keep_until(session.folder, trainee.step)
+    _take_up_records(session, trainee)
     session.clock.earlier = trainee.seconds
     _take_up_budget(session, trainee, checkpoint.budget)
     session.tell(
         Note(f"Going on after step {trainee.step} ({trainee.progress:.1%} of the budget).")
     )
     return trainee
+
+
+def _take_up_records(session: Session, trainee: Trainee) -> None:
+    """Forget what was recorded after the trainee's step, but for what best.safetensors is."""
+    if session.world.leads:
+        # the checkpoint may be older than best.safetensors
+        before = [best for best in (trainee.best, best_told(session.folder)) if best is not None]
+        trainee.best = max(before, default=None)
+        keep_until(session.folder, trainee.step)
 
 
 def _refuse_other_first_weights(session: Session) -> None:

@@ -206,6 +206,8 @@ def test_a_newer_format_asks_for_an_update(weights: Path) -> None:
     ("levels", "[[1]]"), ("levels", "[true]"), ("levels", "[-3, 0]"), ("levels", "[10000000000]"),
     ("task", "evil"), ("steps", '"many"'), ("steps", "-5"), ("pixels_seen", "true"),
     ("scores", '{"Set5": 3}'), ("scores", '{"Set5": {"2": {"psnr": "high"}}}'),
+    ("scores", f'{{"Set5": {{"2": {{"psnr": {10**400}}}}}}}'),
+    ("scores", '{"Set5": {"2": {"psnr": NaN}}}'),
     ("scores", "[]"), ("format_version", '"1"'),
     ("patch", '"48"'), ("patch", "-1"), ("patch", "1000000000"),
     ("config", "[" * 100_000),

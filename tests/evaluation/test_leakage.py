@@ -4,9 +4,14 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from memnet_cli.checkpoints import WeightsInfo
+import numpy as np
+from PIL import Image
+
+from memnet_cli.checkpoints import WeightsInfo, read_info
 from memnet_cli.evaluation.leakage import seen_images
+from memnet_cli.stores import zoo as listed
 from memnet_cli.stores.datasets import DatasetImage, get_dataset
+from memnet_cli.training.ablation import BUILT_IN, load_ablation
 
 from .conftest import Images
 
@@ -45,12 +50,38 @@ def test_own_training_images_are_named_by_hash(tmp_path: Path) -> None:
 
 
 def test_bsd68_is_drawn_from_bsd_val_though_its_files_differ() -> None:
-    images = tuple(
-        DatasetImage(str(index), Path("not read"), file.sha256)
-        for index, file in enumerate(get_dataset("BSD68").files)
+    assert len(seen_images(info("BSD-val"), _listed("BSD68"))) == 68
+    assert seen_images(info("BSD-train"), _listed("BSD68")) == frozenset()
+
+
+def test_set12_shows_the_middle_of_a_training_picture(mirrored: Images) -> None:
+    (starfish,) = (image for image in mirrored("Set12") if image.name == "04.png")
+    (whole,) = (image for image in mirrored("BSD-train") if image.name == "12003.jpg")
+    middle = np.asarray(Image.open(whole.path).convert("L"))[7:263, 109:365]
+    difference = np.asarray(Image.open(starfish.path)).astype(int) - middle
+    assert np.abs(difference).max() <= 1  # grey by another rounding
+    assert seen_images(info("BSD-train"), mirrored("Set12")) == {"04.png"}
+    assert seen_images(info("T91", "BSD-val", "LIVE1-train"), mirrored("Set12")) == frozenset()
+
+
+def _listed(name: str) -> tuple[DatasetImage, ...]:
+    return tuple(
+        DatasetImage(file.name, Path("not read"), file.sha256) for file in get_dataset(name).files
     )
-    assert len(seen_images(info("BSD-val"), images)) == 68
-    assert seen_images(info("BSD-train"), images) == frozenset()
+
+
+def test_no_bundled_weights_have_a_score_on_what_they_were_trained_on() -> None:
+    for entry in listed.weights_entries():
+        if entry.bundled:
+            recorded = read_info(entry.path)
+            for name in recorded.scores:
+                assert not seen_images(recorded, _listed(name)), (entry.name, name)
+
+
+def test_no_built_in_ablation_is_measured_on_what_it_trains_on() -> None:
+    for name in BUILT_IN:
+        ablation = load_ablation(name)
+        assert not seen_images(info(*ablation.data), _listed(ablation.dataset)), name
 
 
 def test_weights_that_say_nothing_have_seen_nothing_that_can_be_told(mirrored: Images) -> None:

@@ -89,14 +89,16 @@ def test_a_sample_may_hang_over_the_edge(subsampling: str, shape: tuple[int, int
     assert np.abs(found - expected).max() < 4.0
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (4, 4), (3, 64), (64, 2)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (2, 3), (4, 4), (1, 64), (3, 64), (4, 64), (64, 2), (64, 4)]
+)
 def test_tiny_pictures_have_samples_too(shape: tuple[int, int]) -> None:
     samples = _samples(-(-shape[0] // 2), -(-shape[1] // 2))
     picture, tables = _colour(samples, shape, "4:2:0", Image.Exif())
     found = file_samples(_cb(picture), (2, 2))
     assert found.shape == samples.shape
-    if min(samples.shape) <= 2 and samples.shape[1] <= 2:  # which libjpeg repeats
-        assert np.abs(found - _grey(samples, tables[1])).max() < 4.0
+    # two samples to a row are repeated by libjpeg, to a column they are not
+    assert np.abs(found - _grey(samples, tables[1])).max() < 4.0
     assert at_every_pixel(found, (2, 2), shape).shape == shape
 
 

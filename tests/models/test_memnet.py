@@ -16,8 +16,9 @@ from memnet_cli.checkpoints import load_weights, read_info
 from memnet_cli.errors import UsageError
 from memnet_cli.models import build_model, config_from_mapping
 from memnet_cli.models.configs import MemNetConfig
-from memnet_cli.models.cost import conv_weights, multiply_adds_per_pixel
+from memnet_cli.models.cost import multiply_adds_per_pixel
 from memnet_cli.models.memnet import MemNet
+from tests.models.counting import conv_weights
 from tests.models.literal_memnet import Literal
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"

@@ -10,11 +10,11 @@ from memnet_cli.errors import UsageError
 from memnet_cli.models import build_model
 from memnet_cli.models import neighbourhood as neighbourhood_module
 from memnet_cli.models.configs import METRICS, MemNetConfig, NLRNConfig
-from memnet_cli.models.cost import conv_weights
 from memnet_cli.models.neighbourhood import BLOCK, Correlation, attend, plan_grid
 from memnet_cli.models.nlrn import NLRN, PatchAverage, in_patches
 from memnet_cli.restoration.memory import peak_bytes_per_pixel
 
+from .counting import conv_weights
 from .literal_nlrn import literal_nlrn
 
 SMALL = NLRNConfig(steps=3, width=4, embedding_width=2, neighbourhood=5)
@@ -211,7 +211,7 @@ def test_a_network_trained_on_large_patches_slides_its_neighbourhood() -> None:
     assert (smaller.side, smaller.stride) == (9, 6)
     assert isinstance(asked, PatchAverage)
     assert (asked.side, asked.stride) == (10, 7)
-    assert asked.halo == 9
+    assert (asked.grid, asked.halo) == (7, 10)
 
 
 @pytest.mark.parametrize("reach", [3, 4, 8, 22])

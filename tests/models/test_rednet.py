@@ -9,8 +9,9 @@ from torch import Tensor
 
 from memnet_cli.models import build_model
 from memnet_cli.models.configs import REDNetConfig
-from memnet_cli.models.cost import conv_weights, multiply_adds_per_pixel
+from memnet_cli.models.cost import multiply_adds_per_pixel
 from memnet_cli.models.rednet import REDNet, skip_sources
+from tests.models.counting import conv_weights
 
 
 def rednet(depth: int, width: int = 3) -> REDNet:
@@ -94,12 +95,13 @@ def test_a_fresh_network_stays_in_the_range_of_a_picture(depth: int) -> None:
     assert 0.05 < float(residual) < 5
 
 
-def test_pixels_beyond_the_halo_have_no_influence() -> None:
-    model = rednet(30, width=2)
+@pytest.mark.parametrize("depth", [10, 30, 44])
+def test_pixels_beyond_the_halo_have_no_influence(depth: int) -> None:
+    model = rednet(depth, width=2)
     near = torch.rand(1, 1, 3, 80, generator=torch.Generator().manual_seed(2)).double()
     far = near.clone()
-    far[..., : 40 - model.halo] = 0
+    far[..., : 45 - model.halo] = 0
     with torch.no_grad():
         difference = (model(near) - model(far)).abs()
-    assert float(difference[..., 40:].max()) == 0
+    assert float(difference[..., 45:].max()) == 0
     assert float(difference[..., :30].max()) > 0

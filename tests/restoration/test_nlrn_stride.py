@@ -44,6 +44,16 @@ def test_the_stride_averages_patches(weights: Path) -> None:
     np.testing.assert_array_equal(restored(weights, degraded, None), averaged)  # 3/4 of 9
 
 
+@pytest.mark.parametrize("stride", [1, 4, 6, 9])
+def test_patches_in_tiles_are_those_of_the_whole_plane(weights: Path, stride: int) -> None:
+    degraded = np.random.default_rng(0).random((61, 50), dtype=np.float32)
+    engine = Restorer.load(
+        task="denoise", weights=weights, precision="fp32", nlrn_stride=stride
+    ).engine
+    whole, tiled = (replace(engine, tile=tile).restore([degraded])[0].plane for tile in ("off", 36))
+    np.testing.assert_allclose(tiled, whole, atol=1e-6)
+
+
 def test_weights_trained_on_large_patches_are_slid(weights: Path, tmp_path: Path) -> None:
     model, info = load_weights(weights)
     save_weights(tmp_path / "large.safetensors", model, replace(info, patch=18))

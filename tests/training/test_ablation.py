@@ -11,11 +11,11 @@ import pytest
 from memnet_cli.errors import UsageError
 from memnet_cli.models import build_model
 from memnet_cli.models.configs import NLRNConfig
-from memnet_cli.models.cost import conv_weights
 from memnet_cli.stores.datasets import dataset_names
 from memnet_cli.training.ablation import BUILT_IN, load_ablation
 from memnet_cli.training.ablation_plan import AblationRequest, parse_seeds, plan_runs
 from memnet_cli.training.config import Budget
+from tests.models.counting import conv_weights
 
 _GOOD = """
 title = "Widths"

@@ -112,20 +112,44 @@ with joined(world, torch.device("cpu")):
 """
 
 
-@pytest.mark.timeout(60)
-def test_every_process_takes_over_what_the_leading_one_has() -> None:
+_NORMALISES = """
+import torch
+from torch.nn import functional as F
+from memnet_cli.training.distributed import joined, world_from_environment
+from memnet_cli.training.synchronised import SynchronisedBatchNorm
+world = world_from_environment()
+whole = 100.0 + 0.1 * torch.randn(4, 2, 32, 32, generator=torch.Generator().manual_seed(0))
+arguments = [torch.zeros(2), torch.ones(2), torch.ones(2), torch.zeros(2)]
+expected = F.batch_norm(whole.double(), *(t.double() for t in arguments), training=True)
+with joined(world, torch.device("cpu")), SynchronisedBatchNorm():
+    own = slice(2 * world.rank, 2 * world.rank + 2)
+    made = F.batch_norm(whole[own], *arguments, training=True)
+    print(bool((made - expected[own]).abs().max() < 1e-3))
+"""
+
+
+def _told_by_two(script: str) -> list[str]:
     port = str(_free_port())
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", _TAKES_OVER],
+            [sys.executable, "-c", script],
             env={**os.environ, **_environment(rank, port)},
             stdout=subprocess.PIPE,
             text=True,
         )
         for rank in range(2)
     ]
-    told = [process.communicate(timeout=50)[0] for process in started]
-    assert told == ["[[1.0], [-5.0]]\n"] * 2
+    return [process.communicate(timeout=50)[0] for process in started]
+
+
+@pytest.mark.timeout(60)
+def test_every_process_takes_over_what_the_leading_one_has() -> None:
+    assert _told_by_two(_TAKES_OVER) == ["[[1.0], [-5.0]]\n"] * 2
+
+
+@pytest.mark.timeout(60)
+def test_statistics_that_are_shared_keep_a_small_variance_about_a_large_mean() -> None:
+    assert _told_by_two(_NORMALISES) == ["True\n"] * 2
 
 
 def test_the_world_is_what_torchrun_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,18 @@ def test_the_scores_are_those_of_the_benchmark_on_pictures_held_back(
         assert again.psnr == pytest.approx(score.psnr, abs=1e-3)
         stored = info.scores[HELD_BACK][str(level)]
         assert stored["psnr"] == pytest.approx(score.psnr, abs=1e-4)
+
+
+def test_a_picture_that_is_held_back_is_trained_on_from_no_other_folder(
+    tiny: TrainingConfig, pictures: Path, tmp_path: Path
+) -> None:
+    again = shutil.copytree(pictures, tmp_path / "again")
+    for path in sorted(again.iterdir()):
+        path.rename(again / f"copy-of-{path.name}")
+    data = gather_data(replace(tiny, data=(*tiny.data, str(again))))
+    held = {content_hash(image) for image in data.validation.images}
+    assert held and data.images
+    assert held.isdisjoint(content_hash(image) for image in data.images)
 
 
 @pytest.mark.parametrize(("limit", "told"), [(1, False), (2, True), (None, True)])

@@ -21,7 +21,13 @@ from memnet_cli.files import write_atomically
 from memnet_cli.training.config import Budget, Machine, TrainingConfig, config_from_identity
 from memnet_cli.training.events import Event, Measured, Note, Progress, Saved
 from memnet_cli.training.recipe_files import load_recipe
-from memnet_cli.training.records import RunFolder, read_metrics, stored_identity
+from memnet_cli.training.records import (
+    RunFolder,
+    best_told,
+    keep_until,
+    read_metrics,
+    stored_identity,
+)
 from memnet_cli.training.state import checkpoints
 from tests.training.conftest import TINY, StartTraining, checkpoint_of, run, tiny_run, wait_until
 
@@ -283,6 +289,32 @@ def test_resuming_before_the_first_checkpoint_starts_from_the_beginning(
     said: list[Event] = []
     assert run(_resumed(tiny), said.append).finished
     assert Note("There is no checkpoint yet: starting from the beginning.") in said
+
+
+def test_what_was_recorded_before_the_first_checkpoint_is_begun_anew(tiny: TrainingConfig) -> None:
+    stopped = replace(tiny, budget=Budget(steps=4))
+    assert run(stopped).finished
+    for path in checkpoints(tiny.out / "checkpoints"):
+        path.unlink()
+    with RunFolder(tiny.out).metrics.open("a") as file:
+        file.write('{"kind": "tr')  # by a crash
+    assert run(_resumed(stopped)).finished
+    entries = read_metrics(RunFolder(tiny.out))
+    assert all(json.loads(line) for line in RunFolder(tiny.out).metrics.read_text().splitlines())
+    steps = [entry["step"] for entry in entries if entry["kind"] == "train"]
+    assert steps == sorted(set(steps))
+
+
+def test_the_best_is_not_forgotten_however_often_a_run_goes_on(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    told = [
+        {"kind": "validation", "step": step, "best": True, "scores": {"2": {"psnr": psnr}}}
+        for step, psnr in ((60, 30.0), (100, 40.0))
+    ]
+    folder.metrics.write_text("".join(json.dumps(entry) + "\n" for entry in told))
+    for _ in range(2):
+        assert best_told(folder) == 40.0
+        keep_until(folder, 80)
 
 
 def test_another_recipe_cannot_take_over_a_run(tiny: TrainingConfig) -> None:
