@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memnet_cli.imaging.color import (
-    opponent_to_rgb,
-    rgb_to_opponent,
-    rgb_to_ycbcr,
-    ycbcr_to_rgb,
-)
 from memnet_cli.imaging.consistency import weighed
+from memnet_cli.imaging.hidden import hidden_again, hidden_colour, with_nearest_colours
 from memnet_cli.imaging.images import Picture
 from memnet_cli.imaging.picture import JpegBlocks
 from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.imaging.subsampling import at_every_pixel, file_samples
+from memnet_cli.restoration.spaces import JPEG, OPPONENT, OWN, YCBCR, Space, within_reach
 from memnet_cli.tasks import Task
 
 Plane = NDArray[np.float32]
-Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
 #: What 0 and 255 of a JPEG file are in Y of MATLAB's YCbCr; they are themselves in all else.
 _STUDIO, _FULL = (16.0, 235.0), (0.0, 255.0)
-#: Cb and Cr of grey, and how much wider those of a JPEG file lie about that than MATLAB's.
-_GREY_CHROMA, _FULL_CHROMA = 128.0 / 255.0, 255.0 / 224.0
 #: Qualities that are told of tables and of pixels differ by as much where they are the same.
 _SAME_QUALITY = 5
 #: Colours are converted, in float64, for as many rows at a time as have about so many pixels.
@@ -37,45 +29,21 @@ _BLOCK_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True)
-class Space:
-    """Colours in which planes are restored: both ways from and to a picture's own, (H, W, C)."""
-
-    of: Convert
-    back: Convert
-
-
-def _to_jpeg(rgb: NDArray[Any]) -> NDArray[Any]:
-    """Convert to Y of MATLAB's YCbCr, and Cb and Cr as a JPEG file has them."""
-    ycbcr = rgb_to_ycbcr(rgb)
-    ycbcr[:, :, 1:] = (ycbcr[:, :, 1:] - _GREY_CHROMA) * _FULL_CHROMA + _GREY_CHROMA
-    return ycbcr
-
-
-def _from_jpeg(ycbcr: NDArray[Any]) -> NDArray[Any]:
-    chroma = (ycbcr[:, :, 1:] - _GREY_CHROMA) / _FULL_CHROMA + _GREY_CHROMA
-    return ycbcr_to_rgb(np.concatenate([ycbcr[:, :, :1], chroma], axis=2))
-
-
-_OWN = Space(np.array, np.asarray)
-_YCBCR = Space(rgb_to_ycbcr, ycbcr_to_rgb)
-_JPEG = Space(_to_jpeg, _from_jpeg)
-_OPPONENT = Space(rgb_to_opponent, opponent_to_rgb)
-
-
-@dataclass(frozen=True)
 class Split:
     """A picture taken apart.
 
     Attributes:
-        picture: enlarged to the trained scale for sr, else as it came.
+        picture: enlarged to the trained scale for sr, else as it came; what alpha hides in one
+            colour has those of the nearest pixels that are seen.
         blocks: for jpeg, how the file holds each of the planes, None where that cannot be told;
             empty if the picture came from none or was another JPEG before.
         lying: for jpeg, whether the picture lies on its side in the file, and with it the table
             that networks know.
+        hidden: that colour, (C,).
         space: grey as it is, YCbCr, with the chroma of a JPEG file or without, or opponent colours.
         channels: those of ``space`` that are restored.
-        planes: these channels, (H, W) float32, in [0, 1] but for the bicubic overshoot and
-            saturated opponent colours; Cb and Cr of a subsampled JPEG at the size of its own.
+        planes: these channels, (H, W) float32, in [0, 1] but for noise and the bicubic overshoot;
+            Cb and Cr of a subsampled JPEG at the size of its own.
     """
 
     picture: Picture
@@ -84,6 +52,7 @@ class Split:
     planes: tuple[Plane, ...]
     blocks: tuple[JpegBlocks | None, ...] = ()
     lying: bool = False
+    hidden: NDArray[np.float32] | None = None
 
 
 def enlarge(picture: Picture, shape: tuple[int, int]) -> Picture:
@@ -107,14 +76,18 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
     as it is, and colour differences that are the same all over are left alone: a grey picture
     that is stored in colour stays grey.
     """
+    hidden = hidden_colour(picture)
+    if hidden is not None:
+        picture = with_nearest_colours(picture)
     if scale != 1:
         picture = enlarge(picture, (picture.height * scale, picture.width * scale))
     if picture.is_grey:
-        parts = _taken_apart(picture, _OWN, (0,))
+        parts = _taken_apart(picture, OWN, (0,))
     elif task.restores == "colours":
-        parts = _taken_apart(picture, _OPPONENT, (0, 1, 2))
+        parts = _taken_apart(picture, OPPONENT, (0, 1, 2))
     else:
-        parts = _taken_apart(picture, *((_JPEG, (0, 1, 2)) if chroma else (_YCBCR, (0,))))
+        parts = _taken_apart(picture, *((JPEG, (0, 1, 2)) if chroma else (YCBCR, (0,))))
+    parts = replace(parts, hidden=hidden)
     if task.name != "jpeg" or picture.source.luma_blocks is None:
         return parts
     lying = picture.source.luma_blocks.lying
@@ -132,7 +105,9 @@ def _taken_apart(picture: Picture, space: Space, channels: tuple[int, ...]) -> S
         colours = space.of(picture.pixels[rows])
         for channel, plane in zip(channels, planes, strict=True):
             plane[rows] = colours[:, :, channel]
-    step = picture.source.chroma_step if space is _JPEG else (1, 1)
+    if space is OPPONENT:
+        space = within_reach(planes)
+    step = picture.source.chroma_step if space is JPEG else (1, 1)
     kept = [
         (channel, file_samples(plane, step) if channel else plane)
         for channel, plane in zip(channels, planes, strict=True)
@@ -172,7 +147,7 @@ def as_the_file_allows(parts: Split, planes: Sequence[Plane]) -> tuple[Plane, ..
     allowed = list(planes)
     for index, blocks in enumerate(parts.blocks):
         if blocks is not None:
-            luma = parts.space is not _OWN and parts.channels[index] == 0
+            luma = parts.space is not OWN and parts.channels[index] == 0
             black, white = _STUDIO if luma else _FULL
             zero, step = np.float32(black / 255.0), np.float32((white - black) / 255.0**2)
             pair = (planes[index], parts.planes[index])
@@ -194,4 +169,4 @@ def merge(parts: Split, planes: Sequence[Plane], shape: tuple[int, int]) -> Pict
         pixels[rows] = parts.space.back(colours)
     picture = enlarge(replace(parts.picture, pixels=pixels), shape)
     np.clip(picture.pixels, 0.0, 1.0, out=picture.pixels)
-    return picture
+    return picture if parts.hidden is None else hidden_again(picture, parts.hidden)

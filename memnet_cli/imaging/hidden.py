@@ -1,0 +1,44 @@
+"""Colours that alpha hides, which must not show when pixels are mixed with their neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memnet_cli.imaging.picture import Picture
+
+
+def hidden_colour(picture: Picture) -> NDArray[np.float32] | None:
+    """Return the one colour (C,) of all pixels of alpha 0, which a program put there.
+
+    None where nothing or everything is hidden, and where hidden colours differ: then they are a
+    picture of their own, without an edge to what is seen.
+    """
+    if picture.alpha is None:
+        return None
+    hidden = picture.pixels[picture.alpha == 0.0]
+    if len(hidden) in (0, picture.height * picture.width) or np.ptp(hidden, axis=0).any():
+        return None
+    colour: NDArray[np.float32] = hidden[0].copy()
+    return colour
+
+
+def with_nearest_colours(picture: Picture) -> Picture:
+    """Give every pixel of alpha 0 the colour of the nearest one that is seen."""
+    from scipy.ndimage import distance_transform_edt
+
+    assert picture.alpha is not None
+    nearest = distance_transform_edt(
+        picture.alpha == 0.0, return_distances=False, return_indices=True
+    )
+    return replace(picture, pixels=picture.pixels[nearest[0], nearest[1]])
+
+
+def hidden_again(picture: Picture, colour: NDArray[np.float32]) -> Picture:
+    """Give every pixel whose alpha is 0 in the picture's bit depth the colour (C,)."""
+    assert picture.alpha is not None
+    hidden = picture.alpha < 0.5 / (2**picture.bit_depth - 1)
+    pixels = np.where(hidden[:, :, None], colour, picture.pixels)
+    return replace(picture, pixels=pixels)
