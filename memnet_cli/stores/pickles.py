@@ -84,8 +84,11 @@ def _tensors(path: Path, document: object) -> dict[str, torch.Tensor]:
     for name, tensor in document.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             raise WeightsError(f"{path} holds {str(name)[:80]!r}, which is no named tensor.")
-        if not name.endswith(_SURPLUS):
-            tensors[name.removeprefix(_PREFIX)] = tensor
+        if name.endswith(_SURPLUS):
+            continue
+        if (bare := name.removeprefix(_PREFIX)) in tensors:
+            raise WeightsError(f"{path} holds both '{bare}' and '{_PREFIX}{bare}': remove one.")
+        tensors[bare] = tensor
     return tensors
 
 

@@ -243,7 +243,7 @@ def config_from_identity(
         rest = {key: value for key, value in values.items() if key not in {"recipe", "budget"}}
         data = rest.pop("data")
         init, teachers = (_paths(rest.pop(name, [])) for name in ("init", "teacher"))
-        assert isinstance(data, list)
+        assert isinstance(data, list) and isinstance(rest.get("seed", 0), int)
         return TrainingConfig(
             recipe=recipe_from_mapping(recipe),
             budget=Budget(**budget),

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from memnet_cli.files import write_atomically
-from memnet_cli.training.records import RunFolder, read_metrics
+from memnet_cli.training.metrics import read_metrics
+from memnet_cli.training.records import RunFolder
 
 _WIDTH, _HEIGHT, _PANEL = 900, 960, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 130, 40, 40

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ from filelock import FileLock, Timeout
 from memnet_cli.checkpoints import WeightsInfo
 from memnet_cli.checkpoints.header import Header, metadata_of, parse_info
 from memnet_cli.config import __version__
-from memnet_cli.errors import TrainingError, UsageError, WeightsError
+from memnet_cli.errors import UsageError, WeightsError
 from memnet_cli.files import write_atomically
 from memnet_cli.training.config import TrainingConfig, identity
-from memnet_cli.training.events import Event, Measured, Progress
 from memnet_cli.training.recipe import Recipe
 from memnet_cli.training.recipe_files import recipe_to_mapping, to_toml
 
@@ -35,6 +33,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe in full."""
+        return self.path / "recipe.toml"
 
     @property
     def metrics(self) -> Path:
@@ -105,6 +108,7 @@ def check_folder(config: TrainingConfig) -> bool:
     """
     stored, asked = stored_identity(config.out), identity(config)
     if stored is None:
+        _refuse_what_is_there(RunFolder(config.out))
         return False
     if not config.resume:
         raise UsageError(
@@ -117,6 +121,19 @@ def check_folder(config: TrainingConfig) -> bool:
             f"resume it with its own, or start a new one with --init {config.out}/last.safetensors."
         )
     return True
+
+
+def _refuse_what_is_there(folder: RunFolder) -> None:
+    """Make sure that a run would write over nothing: what it is of, only run.json tells."""
+    own = (folder.recipe, folder.metrics, folder.weights("last"), folder.weights("best"))
+    there = next((path for path in own if path.exists()), None)
+    if there is None and folder.checkpoints.is_dir():
+        there = next(folder.checkpoints.iterdir(), None)
+    if there is not None:
+        raise UsageError(
+            f"{there} is there already, and no run.json that tells what run it is of: "
+            "give another --out."
+        )
 
 
 def claim_folder(config: TrainingConfig, first: WeightsInfo | None, first_hash: str) -> RunFolder:
@@ -141,7 +158,7 @@ def claim_folder(config: TrainingConfig, first: WeightsInfo | None, first_hash: 
         document: dict[str, object] = {"memnet": __version__, "run": run}
         if first is not None:
             document["first"] = {"sha256": first_hash, "info": metadata_of(first)}
-        write_atomically(folder.path / "recipe.toml", recipe_text(config).encode())
+        write_atomically(folder.recipe, recipe_text(config).encode())
         write_atomically(folder.description, (json.dumps(document, indent=2) + "\n").encode())
     except OSError as error:
         raise UsageError(
@@ -184,7 +201,7 @@ def release_folder(folder: RunFolder) -> None:
     """Undo :func:`claim_folder` for a run that never began; what else lies there stays."""
     with contextlib.suppress(OSError):
         folder.description.unlink()
-        (folder.path / "recipe.toml").unlink()
+        folder.recipe.unlink()
         folder.checkpoints.rmdir()
         (folder.path / _LOCK).unlink(missing_ok=True)
         folder.path.rmdir()
@@ -207,63 +224,3 @@ def recipe_text(config: TrainingConfig) -> str:
     values = identity(config)["recipe"]
     assert isinstance(values, Mapping)
     return to_toml(values)
-
-
-def best_told(folder: RunFolder) -> float | None:
-    """Return the mean PSNR over levels of the measurement that best.safetensors is from, in dB."""
-    entry = _newest_best(read_metrics(folder))
-    if entry is None:
-        return None
-    psnr = [float(score["psnr"]) for score in entry["scores"].values()]
-    return sum(psnr) / len(psnr)
-
-
-def _newest_best(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    of_best = (e for e in reversed(entries) if e.get("kind") == "validation" and e.get("best"))
-    return next(of_best, None)
-
-
-def keep_until(folder: RunFolder, step: int) -> None:
-    """Drop the metrics of steps after ``step``, which a resumed run does once more.
-
-    The measurement that best.safetensors is from stays whatever its step: the file stays, too.
-    """
-    entries = read_metrics(folder)
-    best = _newest_best(entries)
-    lines = [json.dumps(e) + "\n" for e in entries if e["step"] <= step or e is best]
-    write_atomically(folder.metrics, "".join(lines).encode())
-
-
-def read_metrics(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the entries of metrics.jsonl; a last line that was cut off is left out."""
-    if not folder.metrics.is_file():
-        return []
-    entries = []
-    for line in folder.metrics.read_text("utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and isinstance(entry.get("step"), int):
-            entries.append(entry)
-    return entries
-
-
-def record(folder: RunFolder, event: Event) -> None:
-    """Append progress and scores to metrics.jsonl.
-
-    Raises:
-        TrainingError: if the disk is full.
-    """
-    if not isinstance(event, Progress | Measured):
-        return
-    kind = "train" if isinstance(event, Progress) else "validation"
-    entry = {"kind": kind, **dataclasses.asdict(event)}
-    try:
-        with folder.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-    except OSError as error:
-        raise TrainingError(
-            f"Cannot write to {folder.metrics} ({error.strerror}): the last checkpoint is intact; "
-            "make room and go on with --resume."
-        ) from None

@@ -105,7 +105,7 @@ class Sampler:
         if self._photographs == 0:
             raise DatasetError(
                 f"No training picture is as large as a patch of {self.patch}x{self.patch} pixels: "
-                "give larger pictures or --set patch=16."
+                "give larger pictures or a smaller --set patch."
             )
 
     @property

@@ -20,8 +20,9 @@ from memnet_cli.training.detail import detail_sums
 from memnet_cli.training.distributed import World
 from memnet_cli.training.drawings import drawings
 from memnet_cli.training.events import Event, Say
+from memnet_cli.training.metrics import record
 from memnet_cli.training.pictures import Plane, load_pictures, read_chroma, read_planes
-from memnet_cli.training.records import RunFolder, record
+from memnet_cli.training.records import RunFolder
 from memnet_cli.training.sampler import Patches, Sampler
 from memnet_cli.training.stopping import StopRequest
 from memnet_cli.training.teacher import Teacher, load_teacher

@@ -11,7 +11,7 @@ from memnet_cli.models.memnet import MemNet
 from memnet_cli.training.data import first_digest
 from memnet_cli.training.distributed import World, agree
 from memnet_cli.training.events import Note
-from memnet_cli.training.records import best_told, keep_until
+from memnet_cli.training.metrics import best_told, keep_until
 from memnet_cli.training.session import Session
 from memnet_cli.training.state import Checkpoint
 from memnet_cli.training.trainee import Trainee, new_trainee, resumed_trainee
@@ -34,8 +34,9 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
     _refuse_different_steps(world, 0 if found is None else found[0].step)
     if found is None:
         if config.resume:
-            session.tell(Note("There is no checkpoint yet: starting from the beginning."))
             _refuse_other_first_weights(session)
+            _refuse_lost_checkpoints(session)
+            session.tell(Note("There is no checkpoint yet: starting from the beginning."))
         trainee = new_trainee(config, runtime, world)
         if config.resume:
             _take_up_records(session, trainee)
@@ -69,6 +70,15 @@ def _take_up_records(session: Session, trainee: Trainee) -> None:
         before = [best for best in (trainee.best, best_told(session.folder)) if best is not None]
         trainee.best = max(before, default=None)
         keep_until(session.folder, trainee.step)
+
+
+def _refuse_lost_checkpoints(session: Session) -> None:
+    last = session.folder.weights("last")
+    if last.exists():
+        raise UsageError(
+            f"{session.folder.checkpoints} has no checkpoint any more, and {last.name} is of the "
+            f"run: put them back, or start a new run in another --out with --init {last}."
+        )
 
 
 def _refuse_other_first_weights(session: Session) -> None:

@@ -20,14 +20,9 @@ from memnet_cli.errors import TrainingError, UsageError
 from memnet_cli.files import write_atomically
 from memnet_cli.training.config import Budget, Machine, TrainingConfig, config_from_identity
 from memnet_cli.training.events import Event, Measured, Note, Progress, Saved
+from memnet_cli.training.metrics import best_told, keep_until, read_metrics
 from memnet_cli.training.recipe_files import load_recipe
-from memnet_cli.training.records import (
-    RunFolder,
-    best_told,
-    keep_until,
-    read_metrics,
-    stored_identity,
-)
+from memnet_cli.training.records import RunFolder, stored_identity
 from memnet_cli.training.state import checkpoints
 from tests.training.conftest import TINY, StartTraining, checkpoint_of, run, tiny_run, wait_until
 
@@ -296,6 +291,11 @@ def test_what_was_recorded_before_the_first_checkpoint_is_begun_anew(tiny: Train
     assert run(stopped).finished
     for path in checkpoints(tiny.out / "checkpoints"):
         path.unlink()
+    with pytest.raises(
+        UsageError, match=r"no checkpoint any more, and last\.safetensors is of the"
+    ):
+        run(_resumed(stopped))
+    (tiny.out / "last.safetensors").unlink()
     with RunFolder(tiny.out).metrics.open("a") as file:
         file.write('{"kind": "tr')  # by a crash
     assert run(_resumed(stopped)).finished
@@ -308,13 +308,43 @@ def test_what_was_recorded_before_the_first_checkpoint_is_begun_anew(tiny: Train
 def test_the_best_is_not_forgotten_however_often_a_run_goes_on(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     told = [
-        {"kind": "validation", "step": step, "best": True, "scores": {"2": {"psnr": psnr}}}
+        {"kind": "validation", "step": step, "seconds": 1.0, "dataset": "Set5", "best": True,
+         "scores": {"2": {"psnr": psnr}}}
         for step, psnr in ((60, 30.0), (100, 40.0))
-    ]
+    ]  # fmt: skip
     folder.metrics.write_text("".join(json.dumps(entry) + "\n" for entry in told))
     for _ in range(2):
         assert best_told(folder) == 40.0
         keep_until(folder, 80)
+
+
+@pytest.mark.parametrize("line", [
+    b"\xff", b'{"kind": "validation", "step": 2, "best": true}', b"[" * 100_000,
+    b'{"kind": "validation", "step": 2, "seconds": 1, "dataset": "x", "scores": {"2": {}}}',
+    b'{"kind": "validation", "step": 2, "seconds": 1, "dataset": "", "scores": {"x": {"psnr": 9}}}',
+    b'{"kind": "train", "step": 2}',
+])  # fmt: skip
+def test_lines_of_the_metrics_that_make_no_sense_are_left_out(
+    tiny: TrainingConfig, line: bytes
+) -> None:
+    assert run(replace(tiny, budget=Budget(steps=4))).finished
+    metrics = RunFolder(tiny.out).metrics
+    before = read_metrics(RunFolder(tiny.out))
+    metrics.write_bytes(metrics.read_bytes() + line + b"\n")
+    assert read_metrics(RunFolder(tiny.out)) == before
+    assert run(replace(_resumed(tiny), budget=Budget(steps=5))).finished
+    assert (tiny.out / "curves.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "last.safetensors", "checkpoints/mine.pt"])
+def test_what_lies_in_the_folder_is_not_written_over(tiny: TrainingConfig, name: str) -> None:
+    path = tiny.out / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    for config in (tiny, _resumed(tiny)):
+        with pytest.raises(UsageError, match=f"{path.name} is there already, and no run.json"):
+            run(config)
+    assert path.read_text() == "mine"
 
 
 def test_another_recipe_cannot_take_over_a_run(tiny: TrainingConfig) -> None:

@@ -20,8 +20,9 @@ from memnet_cli.stores.datasets import find_images
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.data import gather_data
 from memnet_cli.training.losses import supervised_loss
+from memnet_cli.training.metrics import read_metrics
 from memnet_cli.training.recipe import Recipe
-from memnet_cli.training.records import RunFolder, read_metrics
+from memnet_cli.training.records import RunFolder
 from memnet_cli.training.teacher import Teacher
 from tests.training.conftest import run, session_of, with_recipe
 
