@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import sys
 import warnings
 
@@ -28,6 +29,9 @@ from memnet_cli.errors import MemnetError
 
 #: Why a stream cannot be written: a full disk or quota, a device that fails, a reader that left.
 _NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE}
+
+#: What typer raises for options and arguments that it cannot take: click's UsageError, or its own.
+_Misused: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="memnet",
@@ -69,6 +73,7 @@ def _options(
 def main() -> None:
     """Run the command line; every known failure becomes one sentence and an exit code."""
     let_others_run()
+    logging.basicConfig(format="Warning: %(message)s")
     # Pillow warns of damaged EXIF, which costs the user nothing
     warnings.filterwarnings("ignore", module="PIL")
     for stream in (sys.stdout, sys.stderr):
@@ -93,6 +98,19 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
+        code = app(standalone_mode=False)
+    except _Misused as misuse:
+        # without any arguments typer has printed the help already
+        if type(misuse).__name__ != "NoArgsIsHelpError":
+            print_error(_sentence(misuse))
+        code = misuse.exit_code  # type: ignore[attr-defined]
     finally:
         sys.stdout.flush()
+    sys.exit(code)
+
+
+def _sentence(misuse: Exception) -> str:
+    said = " ".join(misuse.format_message().split())  # type: ignore[attr-defined]
+    context = getattr(misuse, "ctx", None)
+    command = context.command_path if context is not None else "memnet"
+    return f"{said.removesuffix('.')}: see {command} --help."

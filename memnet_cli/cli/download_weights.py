@@ -72,7 +72,9 @@ def download_weights(
             help="release: this project's zoo; authors: MemNet's Caffe models, converted here.",
         ),
     ] = _RELEASE,
-    force: Annotated[bool, typer.Option("--force", help="Fetch again what is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Fetch again what is there, over it.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Fetch weights into the cache or a folder; bundled ones need no network.
@@ -134,7 +136,7 @@ def _release_jobs(names: Sequence[str] | None, placing: Placing) -> list[Job]:
     def job(entry: WeightsEntry) -> Job:
         def place(told: Told) -> Path:
             if placing.file is not None:
-                return adopt(entry, placing.file, placing.folder)
+                return adopt(entry, placing.file, placing.folder, force=placing.force)
             return fetch(entry, folder=placing.folder, force=placing.force, progress=told)
 
         return Job(entry.name, entry.bytes, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -143,6 +144,8 @@ def restore(
         nlrn_stride,
     )
     report = Report(json, quiet, to_stdout=paths[-1] == STREAM)
+    if quiet:
+        logging.getLogger("memnet_cli").setLevel(logging.ERROR)
     if report.json and report.to_stdout:
         raise UsageError("--json and the output '-' both want standard output: give one.")
     tasks = _tasks(task, scale, chroma)

@@ -19,6 +19,9 @@ _VISIBLE_BLOCKS, _SLIGHT_BLOCKS = 60, 80
 _DEBLOCKED_FIRST = 95
 #: Noise below this is not seen and is within what the estimate makes of fine texture.
 _VISIBLE_NOISE = 6.0
+#: Above this it is no noise on a picture of 8 bits, which is cut off at black and white, but
+#: chequers or random pixels.
+_MOST_NOISE = 100.0
 #: Which of the absolute values of the finest detail tells the noise, what counts as none,
 #: and the side of areas without any, which do not count.
 _QUANTILE, _NOTHING, _AREA = 0.2, 1e-6, 8
@@ -82,6 +85,9 @@ def diagnose(picture: Picture, trained: Trained) -> Diagnosis:
     if quality <= _VISIBLE_BLOCKS:
         return _blocky(picture, quality, known, trained)
     sigma = noise_sigma(picture)
+    if sigma > _MOST_NOISE:
+        what = f"detail like noise of sigma {sigma:.0f}, more than a picture holds"
+        return Diagnosis(None, f"no damage that can be told ({what}): left as it is")
     if sigma >= _VISIBLE_NOISE:
         warning = _outside(f"sigma {sigma:.0f}", sigma, trained["denoise"])
         return Diagnosis("denoise", f"noise of sigma about {sigma:.0f}", warning)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
@@ -28,6 +28,8 @@ _BATCH_PIXELS = {"cpu": 1 << 15, "cuda": 1 << 22, "mps": 1 << 20}
 #: A plane of so many pixels fits everywhere.
 _SMALL = 192 * 192
 _CHECK_BLOCK = 32
+#: Planes with a side below the one are padded by the other on every side.
+_TINY, _PADDED = 8, 8
 _DARK, _LIT, _SHIFT = 0.01, 0.15, 0.20
 NOT_FINITE = "not finite"
 
@@ -98,12 +100,28 @@ class Engine:
             DeviceError: if even the smallest tile does not fit into memory.
             ImageError: if a plane is not finite in float32 either.
         """
-        restored = self._restore_until_it_fits(planes, self.runtime)
+        restored = self._restore_padded(planes)
         faults = [fault(a, b.plane) for a, b in zip(planes, restored, strict=True)]
         for index, found in enumerate(faults):
             if found:
                 restored[index] = self._redo(planes[index], restored[index], found)
         return restored
+
+    def _restore_padded(self, planes: Sequence[Plane]) -> list[Restored]:
+        """Restore planes, those of a few pixels mirrored on all sides: networks darken them."""
+        padding = [
+            [(_PADDED, _PADDED) if min(plane.shape) < _TINY else (0, 0)] * 2 for plane in planes
+        ]
+        shown = [
+            np.pad(plane, pad, mode="symmetric") if pad[0][0] else plane
+            for plane, pad in zip(planes, padding, strict=True)
+        ]
+        inner = [slice(pad[0][0], -pad[0][0] or None) for pad in padding]
+        restored = self._restore_until_it_fits(shown, self.runtime)
+        return [
+            replace(done, plane=np.ascontiguousarray(done.plane[own, own]))
+            for done, own in zip(restored, inner, strict=True)
+        ]
 
     def _redo(self, degraded: Plane, first: Restored, found: str) -> Restored:
         if self.runtime.precision == "fp32":

@@ -60,7 +60,8 @@ def int8_model(model: RestorationModel, runtime: Runtime, task: Task) -> FastMod
     """
     fast, problem = _quantised(model, runtime, task)
     if fast is None:
-        _log.warning("int8 cannot be used here: %s.", problem)
+        instead = runtime.without_int8.precision
+        _log.warning("int8 cannot be used here, %s is used instead: %s.", instead, problem)
     return fast
 
 

@@ -1,4 +1,4 @@
-"""Which pictures are to be restored and where each result goes; nothing is read or written here."""
+"""Which pictures are to be restored and where each result goes; nothing is written here."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from memnet_cli.errors import UsageError, did_you_mean
-from memnet_cli.imaging.images import OUTPUT_FORMATS
+from memnet_cli.errors import ImageError, UsageError, did_you_mean
+from memnet_cli.imaging.images import OUTPUT_FORMATS, read_provenance
 from memnet_cli.restoration.inputs import STREAM, Found, find_pictures, same_file
 
 __all__ = ["STREAM", "Job", "Naming", "format_of", "plan_jobs"]
@@ -137,8 +137,29 @@ def plan_jobs(
         jobs = tuple(_with_comparison(job, compare) for job in jobs)
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be reached: {error.strerror}.") from None
+    jobs = _without_outputs(jobs)
     _check_targets(jobs)
     return jobs
+
+
+def _without_outputs(jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """Leave out inputs that are outputs of others, from an earlier run into the same folder.
+
+    What is there by another hand has no record of how it was restored, and stays an input.
+    """
+    targets = {same_file(job.target) for job in jobs if job.target is not None}
+    return tuple(
+        job
+        for job in jobs
+        if job.source is None or same_file(job.source) not in targets or not _is_ours(job.source)
+    )
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return bool(read_provenance(path))
+    except ImageError:
+        return False
 
 
 def _jobs(

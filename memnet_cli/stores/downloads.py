@@ -83,8 +83,14 @@ def is_sound(path: Path, expected: Expected) -> bool:
 
 
 def join_address(base: str, path: str) -> str:
-    """Return the address of ``path`` below ``base``, which is a URL or a local folder."""
-    return f"{base.rstrip('/')}/{path}"
+    """Return the address of ``path`` below ``base``, which is a URL or a local folder.
+
+    Raises:
+        DownloadError: for a URL without a server.
+    """
+    if (bare := base.rstrip("/")).lower() in {"http:", "https:"}:
+        raise DownloadError(f"'{base}' names no server: expected such as https://host/folder.")
+    return f"{bare}/{path}"
 
 
 def download(

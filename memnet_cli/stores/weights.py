@@ -107,13 +107,15 @@ def fetch(
     cache; ``force`` downloads it again.
 
     Raises:
-        WeightsError: if a bundled file is damaged.
+        WeightsError: if a bundled file is damaged, or another file of that name lies in ``folder``.
         DownloadError: if it cannot be fetched.
         PlacingError: if it cannot be written.
     """
     target = entry.path if folder is None else folder / entry.file
     if not force and is_sound(target, entry.expected):
         return target
+    if folder is not None and not force:
+        _refuse_other(target)
     if entry.bundled and is_sound(entry.path, entry.expected):
         return target if folder is None else _copy(entry, entry.path, folder)
     if entry.bundled and folder is None:
@@ -133,13 +135,24 @@ def fetch(
         ) from None
 
 
-def adopt(entry: WeightsEntry, file: Path, folder: Path | None = None) -> Path:
+def _refuse_other(target: Path) -> None:
+    if target.exists():
+        raise WeightsError(
+            f"{target} is there already and is another file: give --force to replace it, or "
+            "another --dest."
+        )
+
+
+def adopt(
+    entry: WeightsEntry, file: Path, folder: Path | None = None, *, force: bool = False
+) -> Path:
     """Take a file that was fetched by other means into the cache, verified the same way.
 
     Bundled weights need no place in the cache: they stay where they are.
 
     Raises:
-        WeightsError: if it is not there or not the file that the manifest names.
+        WeightsError: if it is not there or not the file that the manifest names, or another one of
+            that name lies in ``folder`` and ``force`` is not given.
         DownloadError: if it cannot be written.
     """
     if not is_sound(file, entry.expected):
@@ -147,6 +160,8 @@ def adopt(entry: WeightsEntry, file: Path, folder: Path | None = None) -> Path:
         raise WeightsError(f"{file} {what}: expected {entry.name} of {entry.bytes} bytes.")
     if folder is None and entry.bundled and is_sound(entry.path, entry.expected):
         return entry.path
+    if folder is not None and not force and not is_sound(folder / entry.file, entry.expected):
+        _refuse_other(folder / entry.file)
     return _copy(entry, file, zoo.cache_dir() if folder is None else folder)
 
 

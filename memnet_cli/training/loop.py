@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from memnet_cli.errors import DeviceError, UsageError
+from memnet_cli.errors import DeviceError, TrainingError, UsageError
 from memnet_cli.evaluation.benchmark import LevelScores
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import out_of_memory
@@ -156,6 +156,7 @@ def _run(session: Session, trainee: Trainee) -> TrainingResult:
             session.tell(Note(f"Grown to {recursions_of(trainee.model)} recursions."))
         train_step(session, trainee, agenda.meter)
         _keep_up(session, trainee, agenda)
+    _refuse_no_step(session, trainee)
     _report(session, trainee, agenda)
     save(session, trainee)
     scores = {}
@@ -165,6 +166,15 @@ def _run(session: Session, trainee: Trainee) -> TrainingResult:
         scores = finish(session, trainee, None if late else session.clock.deadline())
     wait_for_all(session.world)
     return _result(session, trainee, scores)
+
+
+def _refuse_no_step(session: Session, trainee: Trainee) -> None:
+    seconds = session.config.budget.seconds
+    if trainee.step == 0 and seconds is not None and trainee.progress >= 1.0:
+        raise TrainingError(
+            f"The {seconds:g} s were over before the first step: go on with --resume and a longer "
+            "--time."
+        )
 
 
 def _over(session: Session, trainee: Trainee) -> bool:

@@ -78,6 +78,39 @@ def test_unknown_option(memnet_process: Memnet) -> None:
     assert "No such option" in re.sub(r"\s+", " ", ran.err)
 
 
+_STOPPED_WHILE_IMPORTING = """
+import sys
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == "memnet_cli.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Stop())
+from memnet_cli.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_while_the_command_starts_leaves_no_traceback() -> None:
+    command = [sys.executable, "-c", _STOPPED_WHILE_IMPORTING]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "Stopped before anything was done.\n")
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (("restore", "--quality", "0", "a.png", "b"), "--quality"),
+    (("restore",), "Missing argument"),
+    (("foo",), "No such command 'foo'"),
+    (("degrade", "--sigma", "2.5", "a.png", "b"), "--sigma"),
+])  # fmt: skip
+def test_misuse_is_one_sentence(
+    memnet_process: Memnet, arguments: tuple[str, ...], said: str
+) -> None:
+    ran = memnet_process(*arguments)
+    assert ran.code == 2
+    (line,) = ran.err.splitlines()
+    assert line.startswith("Error: ") and said in line and line.endswith("--help.")
+
+
 def test_version(memnet_process: Memnet) -> None:
     assert memnet_process("--version").out.strip() == f"memnet {__version__}"
 

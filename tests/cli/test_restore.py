@@ -187,6 +187,32 @@ def test_provenance_of_weights_whose_name_is_not_utf_8(
     assert "caf\\udce9 sha256:" in read_provenance(Path("a.png"))["memnet:weights"]
 
 
+def test_a_second_run_into_the_own_folder_skips_what_the_first_made(
+    memnet: Memnet, folder: Path, sr: list[str]
+) -> None:
+    assert memnet(*sr, "--suffix", "_r", "in", "in").code == 0
+    made = Path("in/colour_r.png").read_bytes()
+    again = memnet(*sr, "--suffix", "_r", "--json", "in", "in")
+    assert again.code == 0
+    assert [entry["input"] for entry in json.loads(again.out)["files"]] == ["in/colour.png"]
+    assert json.loads(again.out)["counts"] == {"skipped": 1}
+    assert memnet(*sr, "--suffix", "_r", "--overwrite", "in", "in").code == 0
+    assert Path("in/colour_r.png").read_bytes() == made
+    # a picture of that name by another hand is an input, and not written over
+    Path("in/colour.png").rename("in/a.png")
+    shutil.copy("in/a.png", "in/a_r.png")
+    ran = memnet(*sr, "--suffix", "_r", "--overwrite", "in", "in")
+    assert ran.code == 2 and "in/a_r.png is itself one of the inputs" in ran.err
+
+
+@pytest.mark.parametrize("task", ["sr", "denoise", "jpeg"])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 9), (7, 5)])
+def test_pictures_of_a_few_pixels_keep_their_brightness(task: str, shape: tuple[int, int]) -> None:
+    flat = np.full((*shape, 3), (200, 100, 50), np.uint8)
+    restored = Restorer.load(task=task, precision="fp32")(flat, scale=2 if task == "sr" else None)
+    assert np.abs(restored.astype(int) - (200, 100, 50)).max() <= 1
+
+
 def test_a_jpeg_is_deblocked_before_it_is_enlarged(
     memnet: Memnet, folder: Path, sr: list[str]
 ) -> None:

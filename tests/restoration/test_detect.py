@@ -146,5 +146,20 @@ def test_good_jpeg_is_left_alone(photograph: NDArray[np.uint8]) -> None:
     assert diagnose(saved_as_jpeg(photograph, 95), _TRAINED).task is None
 
 
+def test_chequers_and_random_pixels_are_not_noise() -> None:
+    rng = np.random.default_rng(2)
+    chequers = np.tile(np.array([[0, 255], [255, 0]], np.uint8), (32, 32))
+    random = rng.choice(np.array([0, 255], np.uint8), (64, 64, 3))
+    for pixels in (chequers, random):
+        found = diagnose(picture_from_array(pixels), _TRAINED)
+        assert found.task is None and "more than a picture holds" in found.reason
+
+
+def test_strong_noise_is_still_noise(photograph: NDArray[np.uint8]) -> None:
+    noise = np.random.default_rng(2).normal(0, 75, photograph[:128, :128].shape)
+    noisy = np.rint(np.clip(photograph[:128, :128] + noise, 0, 255)).astype(np.uint8)
+    assert diagnose(picture_from_array(noisy), _TRAINED).task == "denoise"
+
+
 def test_tiny_picture_has_no_estimate() -> None:
     assert diagnose(picture_from_array(np.zeros((3, 3), np.uint8)), _TRAINED).task is None

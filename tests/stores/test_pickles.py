@@ -152,6 +152,14 @@ def test_variances_below_0_are_refused(tmp_path: Path, state: State) -> None:
         import_state(tmp_path / "net.pth", CONFIG)
 
 
+def test_a_name_with_and_without_its_prefix_is_refused(tmp_path: Path, state: State) -> None:
+    name = next(iter(state))
+    path = tmp_path / "net.pth"
+    torch.save({**state, f"module.{name}": state[name] + 1}, path)
+    with pytest.raises(WeightsError, match=f"holds both '{name}' and 'module.{name}'"):
+        import_state(path, CONFIG)
+
+
 def test_surplus_names_are_refused(tmp_path: Path, state: State) -> None:
     path = tmp_path / "net.pth"
     torch.save(state | {"extra": torch.zeros(1)}, path)

@@ -168,6 +168,34 @@ def test_adopting_bundled_weights_leaves_them_where_they_are(zoo: Path, tmp_path
     assert not listed.cache_dir().exists()
 
 
+def test_another_file_in_a_folder_of_the_users_is_replaced_by_force_alone(
+    zoo: Path, site: Site, tmp_path: Path
+) -> None:
+    for name in ("tiny-sr", "tiny-jpeg"):
+        entry = get_weights(name)
+        mine = tmp_path / entry.file
+        mine.write_bytes(b"mine")
+        by_hand = tmp_path / "by-hand.bin"
+        by_hand.write_bytes(
+            entry.path.read_bytes() if entry.bundled else site.files[f"/{entry.file}"]
+        )
+        with pytest.raises(WeightsError, match="is another file: give --force"):
+            fetch(entry, folder=tmp_path)
+        with pytest.raises(WeightsError, match="is another file: give --force"):
+            adopt(entry, by_hand, tmp_path)
+        assert mine.read_bytes() == b"mine"
+        assert file_sha256(fetch(entry, folder=tmp_path, force=True)) == entry.sha256
+        mine.write_bytes(b"mine")
+        assert file_sha256(adopt(entry, by_hand, tmp_path, force=True)) == entry.sha256
+        assert adopt(entry, by_hand, tmp_path) == mine
+
+
+def test_a_mirror_without_a_server(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMNET_WEIGHTS_MIRROR", "http://")
+    with pytest.raises(DownloadError, match="'http://' names no server"):
+        fetch(get_weights("tiny-jpeg"))
+
+
 @pytest.mark.parametrize("place", ["a file", "below a file"])
 def test_folder_that_cannot_be_written(zoo: Path, tmp_path: Path, place: str) -> None:
     blocked = tmp_path / "blocked"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memnet_cli.checkpoints import WeightsInfo, load_weights, read_info, save_weights
-from memnet_cli.errors import DatasetError, MemnetError, UsageError
+from memnet_cli.errors import DatasetError, MemnetError, TrainingError, UsageError
 from memnet_cli.evaluation.benchmark import evaluate
 from memnet_cli.evaluation.leakage import content_hash, seen_images
 from memnet_cli.models import build_model, config_to_mapping
@@ -100,6 +100,16 @@ def test_scores_of_a_part_of_a_set_are_not_put_into_the_weights_as_the_sets(
     for which in ("last", "best"):
         scores = read_info(tiny.out / f"{which}.safetensors").scores
         assert bool(scores) == told
+
+
+def test_a_budget_that_is_over_before_the_first_step_leaves_no_weights(
+    tiny: TrainingConfig,
+) -> None:
+    short = replace(tiny, budget=Budget(seconds=1e-3))
+    with pytest.raises(TrainingError, match=r"0\.001 s were over before the first step"):
+        run(short)
+    assert not list(tiny.out.glob("*.safetensors"))
+    assert run(replace(tiny, resume=True, budget=Budget(steps=2))).step == 2
 
 
 def test_the_weights_say_how_they_were_made(tiny: TrainingConfig) -> None:
