@@ -6,7 +6,7 @@ Each way runs in a process of its own, for its peak of resident memory:
     anew      the same, correlations computed anew from all earlier embeddings
     stride N  patches as large as in training, N pixels apart, averaged (7: the authors' way)
 
-    python benchmarks/nlrn_modes.py --weights w.safetensors --size 128 --size 256 --psnr Set14-denoise
+    python benchmarks/nlrn_modes.py --weights w.safetensors --size 128 --psnr Set14-denoise
     python benchmarks/nlrn_modes.py --kernels
     python benchmarks/nlrn_modes.py --training
 """

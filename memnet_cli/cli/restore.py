@@ -18,6 +18,7 @@ from memnet_cli.cli._console import (
     picture_progress,
     print_error,
     print_json,
+    print_warning,
     printable,
 )
 from memnet_cli.cli._options import (
@@ -154,11 +155,13 @@ def restore(
 
     # numpy, requests and torch come only once the options make sense, so that --help is quick
     from memnet_cli.checkpoints import check_purpose
-    from memnet_cli.restoration.jobs import Naming, plan_jobs
+    from memnet_cli.restoration.jobs import Naming, formats_passed_over, plan_jobs
     from memnet_cli.stores.weights import find_weights
 
     naming = Naming(format, suffix, task, scale)
     jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming, compare=compare)
+    if not quiet and (foreign := formats_passed_over(paths[:-1], recursive)):
+        print_warning(f"Passed over: {foreign}.")
     files = {name: find_weights(weights, model=model, task=name, level=scale) for name in tasks}
     if weights is None and "jpeg" in tasks:
         files |= _by_quality(model)

@@ -15,6 +15,12 @@ STREAM = "-"
 #: Stands below a folder that cannot be listed, which fails as a picture that cannot be read does.
 _UNLISTED = Path("(unreadable)")
 
+#: Pictures that are not read, and that nobody should believe restored.
+_FOREIGN = {
+    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".xcf"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"),
+}
+
 Found = tuple[Path | None, Path]
 
 
@@ -47,6 +53,17 @@ def find_pictures(inputs: Sequence[str], outputs: Sequence[Path], recursive: boo
     """
     own = frozenset(map(real_path, outputs))
     return list(dict.fromkeys(_found(inputs, own, recursive)))
+
+
+def foreign_pictures(inputs: Sequence[str], recursive: bool) -> tuple[Path, ...]:
+    """Return the pictures in folders of ``inputs`` whose formats are not read: HEIC, raw and such.
+
+    Raises:
+        OSError: for a folder that cannot be reached.
+    """
+    folders = [Path(text) for text in inputs if text != STREAM and Path(text).is_dir()]
+    found = (_walk(folder, (), recursive, foreign=True) for folder in folders)
+    return tuple(entry for entries in found for entry in entries if not _is_folder(entry))
 
 
 def _found(inputs: Sequence[str], own: Collection[str], recursive: bool) -> Iterator[Found]:
@@ -97,20 +114,26 @@ def _below(folder: Path, base: Path, own: Collection[str], recursive: bool) -> I
         yield file, (file / _UNLISTED if _is_folder(file) else file).relative_to(base)
 
 
-def _walk(folder: Path, own: Collection[str], recursive: bool) -> Iterator[Path]:
+def _walk(
+    folder: Path, own: Collection[str], recursive: bool, *, foreign: bool = False
+) -> Iterator[Path]:
     """Yield the pictures in a folder, sorted, without hidden folders and output folders.
 
-    A folder below it that cannot be listed is yielded itself.
+    A folder below it that cannot be listed is yielded itself. With ``foreign`` the pictures are
+    those whose formats are not read.
     """
     for entry in sorted(folder.iterdir()):
         if _is_folder(entry):
             hidden = entry.name.startswith(".")
             if recursive and not hidden and not entry.is_symlink() and real_path(entry) not in own:
                 try:
-                    yield from _walk(entry, own, recursive)
+                    yield from _walk(entry, own, recursive, foreign=foreign)
                 except OSError:
                     yield entry
-        elif is_picture_name(entry) and _may_be_read(entry):
+        elif foreign and not entry.name.startswith("."):
+            if entry.suffix.lower() in _FOREIGN:
+                yield entry
+        elif not foreign and is_picture_name(entry) and _may_be_read(entry):
             yield entry
 
 

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from memnet_cli.errors import ImageError, UsageError, did_you_mean
 from memnet_cli.imaging.images import OUTPUT_FORMATS, read_provenance
-from memnet_cli.restoration.inputs import STREAM, Found, find_pictures, same_file
+from memnet_cli.restoration.inputs import (
+    STREAM,
+    Found,
+    find_pictures,
+    foreign_pictures,
+    same_file,
+)
 
 __all__ = ["STREAM", "Job", "Naming", "format_of", "plan_jobs"]
 
@@ -130,9 +136,11 @@ def plan_jobs(
     own = [Path(output)] if output != STREAM else []
     try:
         found = find_pictures(inputs, [*own, *([compare] if compare else [])], recursive)
+        foreign = formats_passed_over(inputs, recursive)
         if not found:
             more = "" if recursive else " (--recursive looks into sub-folders too)"
-            raise UsageError(f"There is no picture in {', '.join(inputs)}{more}.")
+            other = f", only {foreign}" if foreign else ""
+            raise UsageError(f"There is no picture in {', '.join(inputs)}{more}{other}.")
         jobs = _jobs(found, inputs, output, naming)
         jobs = tuple(_with_comparison(job, compare) for job in jobs)
     except OSError as error:
@@ -140,6 +148,19 @@ def plan_jobs(
     jobs = _without_outputs(jobs)
     _check_targets(jobs)
     return jobs
+
+
+def formats_passed_over(inputs: Sequence[str], recursive: bool) -> str:
+    """Say how many pictures in the folders among the inputs are of formats that are not read.
+
+    Such as "3 of formats that are not read (.cr2, .heic)"; empty without any.
+    """
+    try:
+        foreign = foreign_pictures(inputs, recursive)
+    except OSError:
+        return ""  # told where the pictures are looked for
+    formats = ", ".join(sorted({path.suffix.lower() for path in foreign}))
+    return f"{len(foreign)} of formats that are not read ({formats})" if foreign else ""
 
 
 def _without_outputs(jobs: Sequence[Job]) -> tuple[Job, ...]:
@@ -187,6 +208,12 @@ def _is_many(text: str) -> bool:
 
 def _is_folder(output: str, several: bool) -> bool:
     path = Path(output)
+    named = path.suffix.lower() in OUTPUT_FORMATS and not output.endswith(("/", os.sep))
+    if several and named and not path.exists():
+        raise UsageError(
+            f"Several pictures need an output folder, but {output} is named as a picture: "
+            f"end it with {os.sep} if it is to be a folder."
+        )
     if several and path.is_file():
         raise UsageError(f"Several pictures need an output folder, but {output} is a file.")
     if path.is_file() and not path.suffix:

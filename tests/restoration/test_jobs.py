@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from memnet_cli.errors import UsageError
-from memnet_cli.restoration.jobs import STREAM, Job, Naming, format_of, plan_jobs
+from memnet_cli.restoration.jobs import (
+    STREAM,
+    Job,
+    Naming,
+    format_of,
+    formats_passed_over,
+    plan_jobs,
+)
 
 
 @pytest.fixture
@@ -169,6 +176,33 @@ class TestPlan:
     def test_refused_before_work_starts(self, inputs: list[str], output: str, message: str) -> None:
         with pytest.raises(UsageError, match=message):
             targets(*inputs, output=output)
+
+
+def test_pictures_of_formats_that_are_not_read_are_told(tmp_path: Path) -> None:
+    for name in ("a.HEIC", "b.cr2", "c.txt", ".d.heic", "below/e.heic", ".hidden/f.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    folder = [str(tmp_path)]
+    assert formats_passed_over(folder, False) == "2 of formats that are not read (.cr2, .heic)"
+    assert formats_passed_over(folder, True).startswith("3 of formats")
+    assert formats_passed_over([str(tmp_path / "a.HEIC"), "-"], True) == ""
+    with pytest.raises(UsageError, match=r"There is no picture in .*, only 2 of formats"):
+        plan_jobs(folder, str(tmp_path / "out"), recursive=False, naming=Naming())
+
+
+def test_several_pictures_are_not_put_into_a_folder_that_is_named_as_a_picture(
+    tmp_path: Path,
+) -> None:
+    both = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    for name in both:
+        Path(name).write_bytes(b"")
+    for inputs in (both, [str(tmp_path)]):
+        with pytest.raises(UsageError, match=r"out\.png is named as a picture"):
+            plan_jobs(inputs, str(tmp_path / "out.png"), recursive=False, naming=Naming())
+        jobs = plan_jobs(inputs, str(tmp_path / "out.png") + "/", recursive=False, naming=Naming())
+        assert [job.target for job in jobs] == [
+            tmp_path / "out.png" / n for n in ("a.png", "b.png")
+        ]
 
 
 def test_unknown_format_names_the_nearest() -> None:
