@@ -13,7 +13,7 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped before anything was done.\n")
+        sys.stderr.write("Stopped.\n")
         sys.exit(130)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -104,6 +104,9 @@ def _run() -> None:
         if type(misuse).__name__ != "NoArgsIsHelpError":
             print_error(_sentence(misuse))
         code = misuse.exit_code  # type: ignore[attr-defined]
+    except typer.Abort:
+        # Ctrl-C where nothing was begun that has to be told of; newer ones end with this code
+        code = 130
     finally:
         sys.stdout.flush()
     sys.exit(code)

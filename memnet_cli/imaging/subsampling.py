@@ -16,7 +16,7 @@ from memnet_cli.imaging.resize import imresize
 
 Plane = NDArray[np.float32]
 
-#: With so few samples to a row, and rows that are to be doubled, libjpeg repeats them.
+#: So few samples to a row are repeated by libjpeg where it doubles the columns.
 _REPEATED = 2
 
 

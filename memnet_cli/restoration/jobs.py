@@ -168,15 +168,18 @@ def _without_outputs(jobs: Sequence[Job]) -> tuple[Job, ...]:
 
     What is there by another hand has no record of how it was restored, and stays an input.
     """
-    targets = {same_file(job.target) for job in jobs if job.target is not None}
+    makers = {same_file(job.target): job for job in jobs if job.target is not None}
     return tuple(
         job
         for job in jobs
-        if job.source is None or same_file(job.source) not in targets or not _is_ours(job.source)
+        if job.source is None
+        or makers.get(same_file(job.source), job) is job
+        or not _is_ours(job.source)
     )
 
 
 def _is_ours(path: Path) -> bool:
+    """Say whether a picture has the record of having been restored here."""
     try:
         return bool(read_provenance(path))
     except ImageError:

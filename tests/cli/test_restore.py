@@ -198,6 +198,9 @@ def test_a_second_run_into_the_own_folder_skips_what_the_first_made(
     assert json.loads(again.out)["counts"] == {"skipped": 1}
     assert memnet(*sr, "--suffix", "_r", "--overwrite", "in", "in").code == 0
     assert Path("in/colour_r.png").read_bytes() == made
+    # in its own place an output is an input like any other, and not written over
+    ran = memnet(*sr, "--overwrite", "in/colour_r.png", "in")
+    assert ran.code == 2 and "in/colour_r.png is itself one of the inputs" in ran.err
     # a picture of that name by another hand is an input, and not written over
     Path("in/colour.png").rename("in/a.png")
     shutil.copy("in/a.png", "in/a_r.png")
