@@ -44,7 +44,9 @@ from memnet_cli.imaging.jpeg_layout import (
 from memnet_cli.imaging.metadata import (
     FLIPPED_HORIZONTALLY,
     FLIPPED_VERTICALLY,
+    XMP_TAG,
     carried_exif,
+    carried_xmp,
     exif_of_tiff,
     orientation_of,
     profile_of_tiff,
@@ -121,6 +123,7 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
         format="JPEG" if image.format == "MPO" else image.format,
         exif=carried_exif(exif, from_tiff=image.format == "TIFF"),
         icc_profile=_profile(image),
+        xmp=carried_xmp(image.info.get("xmp")),
         frames=frames,
     )
     picture = picture_of_samples(samples, bit_depth=depth, source=source)
@@ -145,6 +148,7 @@ def _decode_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     source = Source(
         format="TIFF",
         icc_profile=profile_of_tiff(exif),
+        xmp=carried_xmp(exif.get(XMP_TAG)),
         exif=carried_exif(exif, from_tiff=True),
         frames=page.pages,
     )

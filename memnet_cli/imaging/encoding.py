@@ -15,10 +15,12 @@ from PIL.PngImagePlugin import PngInfo, putchunk
 from memnet_cli.errors import ImageError, UsageError, did_you_mean
 from memnet_cli.imaging.metadata import (
     TAGS_FOR_TIFF,
+    XMP_TAG,
     exif_to_write,
     profile_to_write,
     tags_of_block,
     text_chunks,
+    xmp_to_write,
 )
 from memnet_cli.imaging.picture import Picture, picture_to_array
 
@@ -56,7 +58,7 @@ def encode_image(
     """Return the bytes of a file that shows ``picture``.
 
     PNG and TIFF keep 16 bits and alpha, WebP alpha. JPEG and BMP, which have none, show the
-    picture on white. EXIF and ICC profile are kept by all but BMP.
+    picture on white. EXIF, XMP and ICC profile are kept by all but BMP.
 
     Args:
         picture: clipped to [0, 1] and rounded once to integers.
@@ -88,15 +90,16 @@ def encode_image(
     if format == "jpeg" and exif is not None and len(exif) > _LONGEST_JPEG_EXIF:
         # one JPEG segment holds no more; a picture without it is better than none
         exif = exif_to_write(None, size, in_exif)
+    xmp = xmp_to_write(picture.source.xmp, size, format)
     grey = picture.is_grey and format != "webp"
     profile = profile_to_write(picture.source.icc_profile, grey=grey)
     if format == "png":
-        chunks = text_chunks(provenance or {})
+        chunks = text_chunks(provenance or {}, xmp)
         return (_deep_png if deep else _png)(samples, exif, profile, chunks)
     if format == "tiff":
-        return _tiff(samples, exif, profile)
+        return _tiff(samples, exif, profile, xmp)
     try:
-        return _lossy(samples, format, quality, exif, profile)
+        return _lossy(samples, format, quality, exif, profile, xmp)
     except (OSError, ValueError) as error:
         raise ImageError(_cannot_hold(format, picture.width, picture.height, error)) from None
 
@@ -154,6 +157,7 @@ def _lossy(
     quality: int,
     exif: bytes | None,
     profile: bytes | None,
+    xmp: bytes | None,
 ) -> bytes:
     file = io.BytesIO()
     image = to_pil(samples)
@@ -166,9 +170,11 @@ def _lossy(
             subsampling=subsampling,
             exif=exif or b"",
             icc_profile=profile,
+            xmp=xmp or b"",
         )
     elif format == "webp":
-        image.save(file, "WEBP", quality=quality, exif=exif or b"", icc_profile=profile)
+        carried = {"exif": exif or b"", "xmp": xmp or b""}
+        image.save(file, "WEBP", quality=quality, icc_profile=profile, **carried)
     else:
         image.save(file, "BMP")
     return file.getvalue()
@@ -230,7 +236,9 @@ def _paeth_filtered(rows: NDArray[np.uint8], pixel_bytes: int) -> NDArray[np.uin
     return filtered
 
 
-def _tiff(samples: NDArray[np.generic], exif: bytes | None, profile: bytes | None) -> bytes:
+def _tiff(
+    samples: NDArray[np.generic], exif: bytes | None, profile: bytes | None, xmp: bytes | None
+) -> bytes:
     """Write a TIFF of 8 or 16 bits in strips of deflated differences.
 
     Pillow has no 16-bit colour, tifffile no EXIF; the directory is Pillow's.
@@ -267,6 +275,9 @@ def _tiff(samples: NDArray[np.generic], exif: bytes | None, profile: bytes | Non
         directory[TiffImagePlugin.EXTRASAMPLES] = 2  # alpha, not premultiplied
     if profile is not None:
         directory[TiffImagePlugin.ICCPROFILE] = profile
+    if xmp is not None:
+        directory.tagtype[XMP_TAG] = TiffTags.BYTE
+        directory[XMP_TAG] = xmp
     file = io.BytesIO()
     directory.save(file)
     file.write(b"".join(strips))

@@ -1,8 +1,9 @@
-"""EXIF, ICC profiles and the record of how a picture was made."""
+"""EXIF, XMP, ICC profiles and the record of how a picture was made."""
 
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -17,6 +18,10 @@ FLIPPED_HORIZONTALLY = frozenset({2, 3, 6, 7})
 _ORIENTATION = ExifTags.Base.Orientation
 _RECORD = ExifTags.Base.ProcessingSoftware
 _ICC_PROFILE = 34675
+#: Of TIFF, and the keyword of PNG.
+XMP_TAG, _XMP_KEYWORD = 700, "XML:com.adobe.xmp"
+#: One JPEG segment holds no more.
+_LONGEST_JPEG_XMP = 65504
 _BIGTIFF = 43
 _KEY_PREFIX = "memnet:"
 _SOFTWARE = "Software"
@@ -83,6 +88,37 @@ def profile_of_tiff(exif: Image.Exif) -> bytes | None:
     """Return the ICC profile among the tags of a TIFF file."""
     profile = exif.get(_ICC_PROFILE)
     return profile if isinstance(profile, bytes) and profile else None
+
+
+def carried_xmp(packet: object) -> bytes | None:
+    """Return the XMP packet to carry to the output, its orientation set to 1; None for none."""
+    if isinstance(packet, str):
+        packet = packet.encode()
+    return _with_xmp(packet, Orientation=1) if isinstance(packet, bytes) and packet else None
+
+
+def xmp_to_write(xmp: bytes | None, size: tuple[int, int], format: str) -> bytes | None:
+    """Return the packet for an output of ``size`` (width, height), where ``format`` can hold it."""
+    if xmp is None or (format == "jpeg" and len(xmp) > _LONGEST_JPEG_XMP):
+        return None
+    width, height = size
+    return _with_xmp(
+        xmp,
+        ImageWidth=width,
+        ImageLength=height,
+        PixelXDimension=width,
+        PixelYDimension=height,
+    )
+
+
+def _with_xmp(packet: bytes, **numbers: int) -> bytes:
+    """Return a packet with numbers of the tiff: and exif: schemas changed where it has them."""
+    for name, number in numbers.items():
+        of = rb"(?:tiff|exif):" + name.encode()
+        value = rb"\g<1>%d\g<2>" % number
+        packet = re.sub(rb"(%b=[\"'])\d+([\"'])" % of, value, packet)
+        packet = re.sub(rb"(<%b>)\d+(</%b>)" % (of, of), value, packet)
+    return packet
 
 
 def carried_exif(exif: Image.Exif, *, from_tiff: bool = False) -> bytes | None:
@@ -162,9 +198,11 @@ def exif_to_write(
     return tags.tobytes() if len(tags) else None
 
 
-def text_chunks(provenance: Mapping[str, str]) -> PngInfo:
-    """Return the record as PNG text chunks, one for each key."""
+def text_chunks(provenance: Mapping[str, str], xmp: bytes | None = None) -> PngInfo:
+    """Return the record as PNG text chunks, one for each key, and one for the XMP packet."""
     chunks = PngInfo()
+    if xmp is not None:
+        chunks.add_itxt(_XMP_KEYWORD, xmp.decode("utf-8", "replace"))
     for key, value in provenance.items():
         # file names may hold bytes that are not UTF-8
         chunks.add_itxt(key, value.encode("utf-8", "backslashreplace").decode("utf-8"))

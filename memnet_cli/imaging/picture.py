@@ -40,6 +40,7 @@ class Source:
         format: "PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF" or "PPM"; None for arrays.
         exif: the EXIF block from "Exif\\0\\0" on, its orientation 1, without a thumbnail.
         icc_profile: the profile that describes the pixels; None stands for sRGB.
+        xmp: the XMP packet, its orientation 1.
         jpeg_tables: the quantisation tables of a JPEG, luma first, each 64 entries in natural
             order (row by row of the 8x8 block, not zigzag).
         luma_blocks: of a JPEG that holds luma for every pixel, grey or YCbCr; None for others.
@@ -53,6 +54,7 @@ class Source:
     format: str | None = None
     exif: bytes | None = None
     icc_profile: bytes | None = None
+    xmp: bytes | None = None
     jpeg_tables: tuple[tuple[int, ...], ...] | None = None
     luma_blocks: JpegBlocks | None = None
     chroma_step: tuple[int, int] = (1, 1)

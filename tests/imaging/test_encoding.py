@@ -15,7 +15,8 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
+from PIL.PngImagePlugin import PngInfo
 
 from memnet_cli.errors import ImageError, UsageError
 from memnet_cli.imaging.images import (
@@ -106,6 +107,44 @@ def test_they_survive_a_second_reading_and_writing(photo: Picture, format: str, 
     assert twice.bit_depth == depth
 
 
+_XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="%d"
+ tiff:ImageWidth='%d' exif:PixelYDimension="%d" xmp:Rating="5" dc:rights="© Zoë">
+<exif:PixelXDimension>%d</exif:PixelXDimension><tiff:ImageLength>%d</tiff:ImageLength>
+</rdf:Description></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize("origin", ["JPEG", "WEBP", "PNG", "TIFF"])
+@pytest.mark.parametrize(("format", "depth"), _KEEPING)
+def test_xmp_is_kept_and_tells_of_the_output(format: str, depth: int, origin: str) -> None:
+    packet = (_XMP % (6, 40, 30, 40, 30)).encode()
+    file = io.BytesIO()
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", packet.decode())
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[700] = 1
+    tags[700] = packet
+    ways: dict[str, dict[str, Any]] = {"PNG": {"pnginfo": text}, "TIFF": {"tiffinfo": tags}}
+    carried = ways.get(origin, {"xmp": packet})
+    Image.new("RGB", (40, 30), (200, 90, 30)).save(file, origin, **carried)
+    picture = read_image(file)
+    pixels = np.zeros((60, 80, 3), np.float32)
+    larger = Picture(pixels, None, depth, picture.source)
+    content = encode_image(larger, format)
+    expected = (_XMP % (1, 80, 60, 80, 60)).encode()
+    if origin == "TIFF":  # which Pillow turns, and leaves the orientation out
+        expected = expected.replace(b'tiff:Orientation="1"', b"")
+    kept = _open(content).info["xmp"]
+    assert (kept.encode() if isinstance(kept, str) else kept) == expected
+    assert read_image(io.BytesIO(content)).source.xmp == expected
+
+
+def test_xmp_that_is_too_long_for_a_jpeg_is_left_out() -> None:
+    source = Source(xmp=b"x" * 70_000)
+    picture = Picture(np.zeros((4, 5, 3), np.float32), source=source)
+    assert "xmp" not in _open(encode_image(picture, "jpeg")).info
+    assert _open(encode_image(picture, "webp")).info["xmp"] == source.xmp
+
+
 @pytest.mark.parametrize(("format", "depth"), _KEEPING)
 def test_nothing_is_added_unasked(format: str, depth: int) -> None:
     picture = Picture(np.zeros((4, 5, 3), np.float32), None, depth)
@@ -113,6 +152,7 @@ def test_nothing_is_added_unasked(format: str, depth: int) -> None:
     image = _open(content)
     assert "icc_profile" not in image.info
     assert not image.info.get("exif")
+    assert "xmp" not in image.info
     assert not getattr(image, "text", {})
     assert read_provenance(io.BytesIO(content)) == {}
     assert b"memnet" not in content
