@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 # fewer cost time where nothing else runs, see docs/performance.md
 _SPIN_COUNT = "10000"
@@ -23,16 +26,46 @@ def let_others_run() -> None:
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Let no module that is imported swallow Ctrl-C, as a callback or finaliser does."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or not _in_main_thread():
+        yield
+        return
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+        if pressed:
+            raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
 def kept_to_the_end() -> Iterator[None]:
     """Import modules, or load what else stays until the process ends.
 
     None of torch's 165,000 objects is garbage: looking through them while they are made, and once
     more when Python ends, takes half a second.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, at the end at the latest.
     """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        yield
+        with interruptible():
+            yield
     finally:
         gc.freeze()
         if was_enabled:

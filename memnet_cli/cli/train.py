@@ -18,6 +18,7 @@ from memnet_cli.cli._options import (
     TrainingPrecision,
     ValidationLimit,
 )
+from memnet_cli.cli._startup import interruptible
 from memnet_cli.cli._training import STOPPED, TrainingView, print_result
 from memnet_cli.errors import UsageError
 from memnet_cli.files import is_file
@@ -226,8 +227,9 @@ def _train(config: TrainingConfig, started: float, quiet: bool) -> None:
         data = gather_data(config)
         view.title(config, data, recipe_text(config))
 
-        from memnet_cli.restoration.host_memory import reuse_freed_memory
-        from memnet_cli.training.loop import train as run_training
+        with interruptible():
+            from memnet_cli.restoration.host_memory import reuse_freed_memory
+            from memnet_cli.training.loop import train as run_training
 
         reuse_freed_memory()
         result = run_training(config, data, view.show, started)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,6 +35,17 @@ def test_an_error_goes_on_and_garbage_is_collected_again() -> None:
     with pytest.raises(ValueError, match="weights"), kept_to_the_end():
         raise ValueError("weights")
     assert gc.isenabled()
+
+
+def test_ctrl_c_is_not_swallowed_by_what_is_imported() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    # swallowed as by a callback of an extension module
+    swallowed = contextlib.suppress(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt), kept_to_the_end(), swallowed:
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    with kept_to_the_end():
+        pass
 
 
 def test_a_collector_that_was_off_stays_off() -> None:
