@@ -18,6 +18,16 @@ from memnet_cli.tasks import TASKS
 FORMAT_VERSION = 1
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
 _MAX_PATCH = 1 << 16
+#: What reading metadata raises that memnet did not write.
+_SENSELESS = (
+    UsageError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True)
@@ -203,10 +213,7 @@ def parse_info(path: Path, header: Header) -> WeightsInfo:
             licence=metadata.get("licence", ""),
             source=metadata.get("source", ""),
         )
-    except (
-        *(UsageError, KeyError, ValueError, TypeError),
-        *(AttributeError, OverflowError, RecursionError),
-    ):
+    except _SENSELESS:
         raise WeightsError(
             f"The metadata of {path} cannot be understood: expected what memnet writes."
         ) from None

@@ -173,8 +173,14 @@ def _lossy(
             xmp=xmp or b"",
         )
     elif format == "webp":
-        carried = {"exif": exif or b"", "xmp": xmp or b""}
-        image.save(file, "WEBP", quality=quality, icc_profile=profile, **carried)
+        image.save(
+            file,
+            "WEBP",
+            quality=quality,
+            exif=exif or b"",
+            icc_profile=profile,
+            xmp=xmp or b"",
+        )
     else:
         image.save(file, "BMP")
     return file.getvalue()

@@ -109,18 +109,16 @@ class Engine:
 
     def _restore_padded(self, planes: Sequence[Plane]) -> list[Restored]:
         """Restore planes, those of a few pixels mirrored on all sides: networks darken them."""
-        padding = [
-            [(_PADDED, _PADDED) if min(plane.shape) < _TINY else (0, 0)] * 2 for plane in planes
-        ]
+        tiny = [min(plane.shape) < _TINY for plane in planes]
         shown = [
-            np.pad(plane, pad, mode="symmetric") if pad[0][0] else plane
-            for plane, pad in zip(planes, padding, strict=True)
+            np.pad(plane, _PADDED, mode="symmetric") if padded else plane
+            for plane, padded in zip(planes, tiny, strict=True)
         ]
-        inner = [slice(pad[0][0], -pad[0][0] or None) for pad in padding]
         restored = self._restore_until_it_fits(shown, self.runtime)
+        inner = slice(_PADDED, -_PADDED)
         return [
-            replace(done, plane=np.ascontiguousarray(done.plane[own, own]))
-            for done, own in zip(restored, inner, strict=True)
+            replace(done, plane=done.plane[inner, inner].copy()) if padded else done
+            for done, padded in zip(restored, tiny, strict=True)
         ]
 
     def _redo(self, degraded: Plane, first: Restored, found: str) -> Restored:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from memnet_cli.errors import UsageError
@@ -62,7 +62,7 @@ def foreign_pictures(inputs: Sequence[str], recursive: bool) -> tuple[Path, ...]
         OSError: for a folder that cannot be reached.
     """
     folders = [Path(text) for text in inputs if text != STREAM and Path(text).is_dir()]
-    found = (_walk(folder, (), recursive, foreign=True) for folder in folders)
+    found = (_walk(folder, (), recursive, _is_foreign) for folder in folders)
     return tuple(entry for entries in found for entry in entries if not _is_folder(entry))
 
 
@@ -110,31 +110,35 @@ def _before_magic(pattern: Path) -> Iterator[str]:
 
 
 def _below(folder: Path, base: Path, own: Collection[str], recursive: bool) -> Iterator[Found]:
-    for file in _walk(folder, own, recursive):
+    for file in _walk(folder, own, recursive, _is_picture):
         yield file, (file / _UNLISTED if _is_folder(file) else file).relative_to(base)
 
 
 def _walk(
-    folder: Path, own: Collection[str], recursive: bool, *, foreign: bool = False
+    folder: Path, own: Collection[str], recursive: bool, wanted: Callable[[Path], bool]
 ) -> Iterator[Path]:
-    """Yield the pictures in a folder, sorted, without hidden folders and output folders.
+    """Yield the wanted files in a folder, sorted, without hidden folders and output folders.
 
-    A folder below it that cannot be listed is yielded itself. With ``foreign`` the pictures are
-    those whose formats are not read.
+    A folder below it that cannot be listed is yielded itself.
     """
     for entry in sorted(folder.iterdir()):
         if _is_folder(entry):
             hidden = entry.name.startswith(".")
             if recursive and not hidden and not entry.is_symlink() and real_path(entry) not in own:
                 try:
-                    yield from _walk(entry, own, recursive, foreign=foreign)
+                    yield from _walk(entry, own, recursive, wanted)
                 except OSError:
                     yield entry
-        elif foreign and not entry.name.startswith("."):
-            if entry.suffix.lower() in _FOREIGN:
-                yield entry
-        elif not foreign and is_picture_name(entry) and _may_be_read(entry):
+        elif wanted(entry):
             yield entry
+
+
+def _is_picture(path: Path) -> bool:
+    return is_picture_name(path) and _may_be_read(path)
+
+
+def _is_foreign(path: Path) -> bool:
+    return path.suffix.lower() in _FOREIGN and not path.name.startswith(".")
 
 
 def _is_folder(path: Path) -> bool:

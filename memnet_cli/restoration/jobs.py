@@ -136,9 +136,9 @@ def plan_jobs(
     own = [Path(output)] if output != STREAM else []
     try:
         found = find_pictures(inputs, [*own, *([compare] if compare else [])], recursive)
-        foreign = formats_passed_over(inputs, recursive)
         if not found:
             more = "" if recursive else " (--recursive looks into sub-folders too)"
+            foreign = formats_passed_over(inputs, recursive)
             other = f", only {foreign}" if foreign else ""
             raise UsageError(f"There is no picture in {', '.join(inputs)}{more}{other}.")
         jobs = _jobs(found, inputs, output, naming)

@@ -69,7 +69,7 @@ def within_reach(planes: Sequence[Plane]) -> Space:
             gain[channel] = min(1.0, 1.0 / (high - low)) if high > low else 1.0
             shift[channel] = -gain[channel] * low if low < 0.0 else 1.0 - gain[channel] * high
             plane[:] = plane * np.float32(gain[channel]) + np.float32(shift[channel])
-    if not shift.any():
+    if (gain == 1.0).all() and not shift.any():
         return OPPONENT
     return Space(
         lambda rgb: rgb_to_opponent(rgb) * gain + shift,

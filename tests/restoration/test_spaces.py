@@ -37,6 +37,16 @@ def test_saturated_colours_are_shifted_into_reach_and_back(
     np.testing.assert_allclose(space.back(space.of(pixels)), pixels, atol=1e-6)
 
 
+def test_what_is_narrowed_from_0_on_comes_back() -> None:
+    planes = tuple(np.full((4, 8), 0.5, np.float32) for _ in range(3))
+    planes[1][:, :4], planes[1][:, 4:] = 0.0, 1.25
+    before = np.stack(planes, axis=2)
+    space = within_reach(planes)
+    assert planes[1].max() <= 1.0
+    colours = space.back(np.stack(planes, axis=2))
+    np.testing.assert_allclose(rgb_to_opponent(colours), before, atol=1e-6)
+
+
 def test_colours_within_reach_stay_as_they_are(photograph: NDArray[np.uint8]) -> None:
     planes = _planes((photograph[:64, :64] / 255).astype(np.float32))
     before = [plane.copy() for plane in planes]
