@@ -67,11 +67,21 @@ def _as_json(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("json", _as_json)
 
 
+#: Words up to so many letters, numbers above all, are not broken where a table is narrow.
+_UNBROKEN = 12
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Return a table whose first column is left and whose other columns are right aligned."""
     made = Table(title=title, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        words = (word for row in rows for word in row[index].split())
+        made.add_column(
+            column,
+            justify="left" if index == 0 else "right",
+            overflow="fold",
+            min_width=min(_UNBROKEN, max(map(len, words), default=0)),
+        )
     for row in rows:
         made.add_row(*row)
     return made

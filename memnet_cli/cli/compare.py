@@ -37,7 +37,8 @@ def compare(
         out.print(_summary(comparison))
     for name, count in ((before, comparison.only_before), (after, comparison.only_after)):
         if count:
-            err.print(f"{count} rows are only in {name} and were left out.")
+            rows = "1 row is" if count == 1 else f"{count} rows are"
+            err.print(f"{rows} only in {name} and left out.")
     if fail_on_worse and any(change.verdict == "worse" for change in comparison.changes):
         raise typer.Exit(1)
 
@@ -45,7 +46,8 @@ def compare(
 def _summary(comparison: Comparison) -> str:
     verdicts = [change.verdict for change in comparison.changes]
     counts = ((word, verdicts.count(word)) for word in ("better", "worse", "unclear", "same"))
-    return f"Of {len(verdicts)} rows: " + ", ".join(f"{n} {word}" for word, n in counts if n) + "."
+    rows = "1 row" if len(verdicts) == 1 else f"{len(verdicts)} rows"
+    return f"Of {rows}: " + ", ".join(f"{n} {word}" for word, n in counts if n) + "."
 
 
 def _document(comparison: Comparison) -> list[dict[str, object]]:

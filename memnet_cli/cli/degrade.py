@@ -60,7 +60,7 @@ def degrade(
     if len(paths) < 2 or STREAM in paths:
         raise UsageError("Expected INPUT... and last an OUTPUT, files or folders.")
     naming = Naming("jpg" if chosen.name == "jpeg" else None, suffix, chosen.name, scale)
-    jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming)
+    jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming, overwrite=overwrite)
 
     written = skipped = failed = 0
     with picture_progress(hidden=quiet) as progress:

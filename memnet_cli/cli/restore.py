@@ -159,7 +159,14 @@ def restore(
     from memnet_cli.stores.weights import find_weights
 
     naming = Naming(format, suffix, task, scale)
-    jobs = plan_jobs(paths[:-1], paths[-1], recursive=recursive, naming=naming, compare=compare)
+    jobs = plan_jobs(
+        paths[:-1],
+        paths[-1],
+        recursive=recursive,
+        naming=naming,
+        compare=compare,
+        overwrite=overwrite,
+    )
     if not quiet and (foreign := formats_passed_over(paths[:-1], recursive)):
         print_warning(f"Passed over: {foreign}.")
     files = {name: find_weights(weights, model=model, task=name, level=scale) for name in tasks}

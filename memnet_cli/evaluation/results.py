@@ -163,13 +163,17 @@ def to_text(results: Results) -> str:
 
 def _image(document: Mapping[str, Any]) -> ImageScore:
     psnr = document["psnr"]
-    return ImageScore(
+    image = ImageScore(
         name=str(document["name"]),
         psnr=math.inf if psnr is None else float(psnr),
         ssim=float(document["ssim"]),
         seconds=float(document["seconds"]),
         pixels=int(document["pixels"]),
     )
+    sound = not math.isnan(image.psnr) and math.isfinite(image.ssim) and image.pixels > 0
+    if not (sound and 0.0 <= image.seconds < math.inf):
+        raise ValueError("no score")
+    return image
 
 
 def _row(document: Mapping[str, Any]) -> Row:
@@ -179,8 +183,8 @@ def _row(document: Mapping[str, Any]) -> Row:
         level=int(document["level"]),
         images=tuple(_image(image) for image in document["images"]),
     )
-    if not scores.images:
-        raise ValueError("no images")
+    if not scores.images or len({image.name for image in scores.images}) < len(scores.images):
+        raise ValueError("no images, or one twice")
     seen = tuple(str(name) for name in document["seen"])
     return Row(str(document["method"]), scores, seen, int(document["peak_memory_bytes"]))
 
@@ -199,15 +203,19 @@ def from_document(document: Mapping[str, Any]) -> Results:
     """
     if document["format"] != FORMAT_VERSION:
         raise ValueError("format")
+    rows = tuple(_row(row) for row in document["rows"])
     results = Results(
         methods=tuple(_card(card) for card in document["methods"]),
-        rows=tuple(_row(row) for row in document["rows"]),
+        rows=rows,
         seed=int(document["seed"]),
-        limit=document["limit"],
+        limit=None if document["limit"] is None else int(document["limit"]),
         environment=dict(document["environment"]),
         complete=bool(document["complete"]),
     )
-    for row in results.rows:
+    kinds = {(row.method, row.scores.dataset, row.scores.task, row.scores.level) for row in rows}
+    if len(kinds) < len(rows):
+        raise ValueError("a row twice")
+    for row in rows:
         results.card(row)
     return results
 

@@ -35,6 +35,7 @@ from memnet_cli.imaging.deep_samples import (
     raw_mode,
     read_tiff_page,
 )
+from memnet_cli.imaging.jpeg_colours import ask_for_ycbcr, is_untouched, rgb_of_file
 from memnet_cli.imaging.jpeg_layout import (
     chroma_blocks_of,
     chroma_step_of,
@@ -106,13 +107,15 @@ def decode(file: BinaryIO, max_pixels: int) -> Picture:
 def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
     """Make a picture of a Pillow image, upright; ``file`` is what it was opened from, if it was.
 
-    Without ``file`` 16-bit colour has the 8 bits that Pillow gives. What a JPEG says of its blocks
-    is left out where the image was loaded or reduced before and its pixels are others by now.
+    Without ``file`` 16-bit colour has the 8 bits that Pillow gives, and that of a JPEG is cut off
+    at black and white. What a JPEG says of its blocks is left out where the image was loaded or
+    reduced before and its pixels are others by now.
     """
-    untouched = bool(getattr(image, "tile", ())) and not getattr(image, "decoderconfig", ())
+    untouched = is_untouched(image)
+    uncut = untouched and file is not None and ask_for_ycbcr(image)
     # counting frames moves through the file, which the caller of an image without one may use
     frames = 1 if file is None else int(getattr(image, "n_frames", 1))
-    samples, depth = _samples(image, file)
+    samples, depth = (rgb_of_file(np.asarray(image)), 8) if uncut else _samples(image, file)
     # after loading, since the EXIF block of a PNG may follow the pixels; a TIFF has turned itself
     # by then, and its orientation is gone
     exif = _exif(image)

@@ -101,6 +101,8 @@ def deep_samples(image: ImageFile.ImageFile, file: BinaryIO) -> NDArray[np.float
     """
     raw = raw_mode(image)
     if image.mode == "F":
+        if raw == "F;32BF" and image.tile[0].codec_name == "libtiff":
+            _unpack_as(image, "F;32NF")  # libtiff has put the bytes in the machine's order
         values = np.asarray(image)[:, :, None].astype(np.float32)
     elif image.mode.startswith("I"):
         values = _grey(image, raw)

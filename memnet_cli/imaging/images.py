@@ -19,6 +19,7 @@ from memnet_cli.errors import ImageError, UsageError, did_you_mean
 from memnet_cli.files import write_atomically
 from memnet_cli.imaging.decoding import decode, decode_opened, header, recorded_provenance
 from memnet_cli.imaging.encoding import OUTPUT_FORMATS, check_sides, encode_image, to_pil
+from memnet_cli.imaging.jpeg_colours import file_of
 from memnet_cli.imaging.picture import (
     Picture,
     PictureSize,
@@ -191,7 +192,8 @@ def picture_from_pil(image: Image.Image) -> Picture:
             turns out to be damaged.
     """
     try:
-        return decode_opened(image)
+        file = file_of(image)
+        return decode_opened(image) if file is None else decode(file, image.width * image.height)
     except ImageError as error:
         raise ImageError(f"The image {error}.") from None
     except (OSError, SyntaxError, ValueError) as error:

@@ -63,6 +63,13 @@ def _file_step(image: Image.Image, orientation: int) -> tuple[int, int] | None:
     return (columns, rows) if orientation >= 5 else (rows, columns)
 
 
+def is_ycbcr(image: Image.Image) -> bool:
+    """Say whether an image of Pillow is of a JPEG file that holds Y, Cb and Cr."""
+    components = getattr(image, "layer", [])
+    names = tuple(component[0] for component in components)
+    return len(names) == 3 and names != _RGB and image.info.get("adobe_transform") != 0
+
+
 def luma_blocks_of(
     image: Image.Image, orientation: int, upright: tuple[int, int]
 ) -> JpegBlocks | None:
@@ -76,10 +83,7 @@ def luma_blocks_of(
         upright: (height, width) after that.
     """
     components = getattr(image, "layer", [])
-    if len(components) not in (1, 3):
-        return None
-    names = tuple(component[0] for component in components)
-    if len(components) == 3 and (image.info.get("adobe_transform") == 0 or names == _RGB):
+    if len(components) != 1 and not is_ycbcr(image):
         return None
     densest = tuple(max(component[axis] for component in components) for axis in (1, 2))
     if components[0][1:3] != densest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,8 @@ class Picture:
     """A picture, upright, in memory.
 
     Attributes:
-        pixels: (H, W, C) float32, nominally in [0, 1]; C = 1 is grey, C = 3 is RGB.
+        pixels: (H, W, C) float32, nominally in [0, 1]; C = 1 is grey, C = 3 is RGB. Those of a
+            JPEG file are what its Y, Cb and Cr stand for, which may lie beyond.
         alpha: (H, W) float32 in [0, 1], 1 where opaque and not premultiplied; None if opaque.
         bit_depth: 8 or 16, of the file's samples and of those to write where the format can.
         source: what the file said about itself.
@@ -179,6 +180,16 @@ def _white(samples: NDArray[Any]) -> np.float32:
             "expected [0, 1], so divide them by the value of white first"
         )
     return np.float32(1)
+
+
+def as_shown(picture: Picture) -> Picture:
+    """Cut off what a JPEG file holds beyond black and white, which no viewer shows.
+
+    The overshoot of other files, such as noise in a floating-point TIFF, is meant and stays.
+    """
+    if picture.source.format != "JPEG":
+        return picture
+    return replace(picture, pixels=np.clip(picture.pixels, 0.0, 1.0))
 
 
 def picture_to_array(picture: Picture, dtype: DTypeLike) -> NDArray[np.generic]:

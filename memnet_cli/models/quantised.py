@@ -1,15 +1,17 @@
 """MemNet's 3x3 convolutions in 8 bits, for CPUs: oneDNN's, fast where there are VNNI units.
 
 A convolution sees integers times a step that was measured beforehand, and its weights are integers
-from -127 to 127 with a step for each map that they make. Its sums are exact. The state that the
-recursions add to, the gates, FENet and ReconNet stay in floating point, so that errors do not add
-up along the network.
+from -127 to 127 with a step for each map that they make. Its sums are exact: a CPU without VNNI
+units adds two products in 16 bits, which cuts off sums of integers beyond 127, and so it is given
+none beyond within the measured range. The state that the recursions add to, the gates, FENet and
+ReconNet stay in floating point, so that errors do not add up along the network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -21,8 +23,9 @@ from memnet_cli.models.kernels import Kernels
 from memnet_cli.models.memnet import MemNet
 from memnet_cli.models.recursions import FloatRecursion, Recursion, RecursionParts, in_float
 
-#: Largest integers: what a BN-ReLU makes, what a convolution makes, and weights.
-_ACTIVATED, _CONVOLVED, _WEIGHT = 127, 255, 127
+#: Largest integers: what a BN-ReLU makes, weights, and what a convolution makes where sums of that
+#: are exact, and elsewhere.
+_ACTIVATED, _WEIGHT, _CONVOLVED, _CONVOLVED_WITHOUT_VNNI = 127, 127, 255, 127
 #: Kept above the largest value that was measured.
 _HEADROOM = 1.1
 
@@ -37,7 +40,7 @@ class Ranges:
     def step(self, convolution: int) -> float:
         """Return what one integer stands for before the first or second (1, 2) convolution."""
         largest, integers = (
-            (self.first, _ACTIVATED) if convolution == 1 else (self.second, _CONVOLVED)
+            (self.first, _ACTIVATED) if convolution == 1 else (self.second, largest_convolved())
         )
         return max(largest * _HEADROOM, 1e-6) / integers
 
@@ -126,6 +129,23 @@ class _QuantisedConv:
             [1, 1], [rows, 1], [1, 1], 1, 1.0, 0, total.dtype, 1.0, 0,
             "sum", 1.0, "none", [], "",
         )  # fmt: skip
+
+
+@cache
+def largest_convolved() -> int:
+    """Return the largest integer of what a convolution makes that the next one adds up exactly.
+
+    Raises:
+        RuntimeError, AttributeError, NotImplementedError: where torch or the CPU has no such sums.
+    """
+    maps, side = 64, 8
+    convolution = _QuantisedConv.of(torch.ones(maps, maps, 3, 3), torch.zeros(maps), 1.0)
+    window = torch.full((1, maps, side, side), _CONVOLVED, dtype=torch.uint8)
+    total = torch.zeros(1, maps, side, side).contiguous(memory_format=torch.channels_last)
+    convolution.add_to(total, window.contiguous(memory_format=torch.channels_last), 1)
+    wanted = 9.0 * maps * _CONVOLVED
+    exact = bool((total[:, :, 1:-1, 1:-1] - wanted).abs().max() < 1e-3 * wanted)
+    return _CONVOLVED if exact else _CONVOLVED_WITHOUT_VNNI
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from memnet_cli.errors import ImageError
 from memnet_cli.imaging.degradations import add_gaussian_noise, crop_to_multiple, downscale
 from memnet_cli.imaging.images import Picture, write_image
+from memnet_cli.imaging.picture import as_shown
 from memnet_cli.restoration.jobs import Job
 from memnet_cli.tasks import Task
 
@@ -51,6 +52,7 @@ def degrade_to_file(picture: Picture, job: Job, task: Task, level: int, seed: in
     For jpeg the damage is the writing: libjpeg at that quality.
     """
     assert job.target is not None
+    picture = as_shown(picture)
     job.target.parent.mkdir(parents=True, exist_ok=True)
     if task.name == "jpeg":
         return write_image(picture, job.target, format="jpeg", quality=level)

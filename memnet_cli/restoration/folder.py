@@ -273,7 +273,7 @@ def _restored(
         tile_difference=difference,
     )
     degraded = None if read.job.comparison is None else read.picture
-    return Restored(picture, degraded, provenance, outcome)
+    return Restored(picture, degraded, provenance, outcome, read.content)
 
 
 def _notes(read: Read, notes: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
@@ -286,7 +286,7 @@ def _notes(read: Read, notes: tuple[str, ...], settings: Settings) -> tuple[str,
     if diagnosis.warning:
         notes += (f"beware: {diagnosis.warning}",)
     low, high = float(read.picture.pixels.min()), float(read.picture.pixels.max())
-    if min(low, 1.0 - high) < -_OVERSHOOT:
+    if read.picture.source.format != "JPEG" and min(low, 1.0 - high) < -_OVERSHOOT:
         notes += (
             f"beware: values from {low:.2f} to {high:.2f}, of 0 to 1, are not cut off before, "
             "which is right for noise alone",

@@ -119,12 +119,16 @@ def plan_jobs(
     recursive: bool,
     naming: Naming,
     compare: Path | None = None,
+    overwrite: bool = False,
 ) -> tuple[Job, ...]:
     """List what is to be done, sorted by path.
 
     An input is a picture, a folder, a glob pattern or "-". The output is a folder if it exists as
     one, ends with a slash, has no suffix, or if there may be several pictures. ``compare``
     is the folder for pictures of input and output side by side, or None.
+
+    A picture in the place of another one's output is no input: it is an earlier run's. With
+    ``overwrite``, which would lose it, only where it has the record of that.
 
     Raises:
         UsageError: for an input that is not there or holds no pictures, for two pictures with one
@@ -145,7 +149,7 @@ def plan_jobs(
         jobs = tuple(_with_comparison(job, compare) for job in jobs)
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be reached: {error.strerror}.") from None
-    jobs = _without_outputs(jobs)
+    jobs = _without_outputs(jobs, overwrite)
     _check_targets(jobs)
     return jobs
 
@@ -163,10 +167,11 @@ def formats_passed_over(inputs: Sequence[str], recursive: bool) -> str:
     return f"{len(foreign)} of formats that are not read ({formats})" if foreign else ""
 
 
-def _without_outputs(jobs: Sequence[Job]) -> tuple[Job, ...]:
+def _without_outputs(jobs: Sequence[Job], overwrite: bool) -> tuple[Job, ...]:
     """Leave out inputs that are outputs of others, from an earlier run into the same folder.
 
-    What is there by another hand has no record of how it was restored, and stays an input.
+    What may be there by another hand has no record of how it was restored, and stays an input
+    where it would be written over.
     """
     makers = {same_file(job.target): job for job in jobs if job.target is not None}
     return tuple(
@@ -174,7 +179,7 @@ def _without_outputs(jobs: Sequence[Job]) -> tuple[Job, ...]:
         for job in jobs
         if job.source is None
         or makers.get(same_file(job.source), job) is job
-        or not _is_ours(job.source)
+        or (overwrite and not _is_ours(job.source))
     )
 
 
@@ -271,9 +276,11 @@ def _check_targets(jobs: Iterable[Job]) -> None:
                 "give another output folder, or --suffix."
             )
         # two names that differ in case only are one file on macOS and Windows
-        earlier = taken.setdefault(str(job.target).casefold(), job)
+        earlier = taken.setdefault(str(job.target).lower(), job)
         if earlier is not job:
+            alike = earlier.relative.suffix.lower() == job.relative.suffix.lower()
+            way = "" if alike else "--suffix '_{ext}', or "
             raise UsageError(
                 f"{earlier.name} and {job.name} would both become {job.target}: "
-                "give --suffix '_{ext}', or two output folders in two calls."
+                f"give {way}two output folders in two calls."
             )

@@ -11,10 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from memnet_cli.errors import ImageError
 from memnet_cli.files import write_atomically
@@ -22,20 +19,18 @@ from memnet_cli.imaging.images import (
     Picture,
     check_sides,
     encode_image,
-    picture_from_array,
     picture_size,
     read_image,
-    write_image,
 )
 from memnet_cli.restoration.detect import Diagnosis, asked_for, before_enlarging, diagnose
 from memnet_cli.restoration.jobs import Job
-from memnet_cli.restoration.planes import Split, enlarge
+from memnet_cli.restoration.planes import Split
 from memnet_cli.restoration.restorer import RestoredParts, Restorer, scaled_shape
+from memnet_cli.restoration.side_by_side import write_side_by_side
 from memnet_cli.tasks import distance
 
 Status = Literal["restored", "unchanged", "skipped", "failed"]
 
-_DIVIDER = 4
 #: Formats in which writing what was read changes it.
 _LOSSY = frozenset({"jpeg", "webp"})
 
@@ -110,6 +105,7 @@ class Read:
         parts: the picture taken apart for its task; None without one, and where it is to be
             deblocked.
         seconds: that all this took.
+        content: of what cannot be read twice, else None.
     """
 
     job: Job
@@ -118,6 +114,7 @@ class Read:
     restorer: str | None
     parts: Split | None
     seconds: float
+    content: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -129,12 +126,14 @@ class Restored:
         degraded: the input, where it is to be shown beside the output.
         provenance: how the output was made, or None.
         outcome: what is known of it before it is written, its size at least.
+        content: of an input that cannot be read twice, else None.
     """
 
     picture: RestoredParts | Picture
     degraded: Picture | None
     provenance: Mapping[str, str] | None
     outcome: Outcome
+    content: bytes | None = None
 
 
 def is_done(job: Job, settings: Settings) -> bool:
@@ -172,7 +171,9 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
         return Outcome(job, "skipped", notes=("output exists",))
     start = time.perf_counter()
     try:
-        source = io.BytesIO(sys.stdin.buffer.read()) if job.source is None else job.source
+        content = _streamed(job)
+        source = job.source if content is None else io.BytesIO(content)
+        assert source is not None
         picture = read_image(source)
         check_target(job, scaled_shape(picture.height, picture.width, settings.scale))
         diagnosis = _diagnosed(picture, settings.task, restorers)
@@ -183,7 +184,18 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
             parts = restorers[restorer].take_apart(picture, scale=settings.scale, chroma=chroma)
     except (ImageError, MemoryError) as error:
         return Outcome(job, "failed", error=sentence(error, job))
-    return Read(job, picture, diagnosis, restorer, parts, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Read(job, picture, diagnosis, restorer, parts, seconds, content)
+
+
+def _streamed(job: Job) -> bytes | None:
+    """Return what comes by standard input or a pipe, which can be read but once; None of a file."""
+    if job.source is None:
+        return sys.stdin.buffer.read()
+    try:
+        return job.source.read_bytes() if job.source.is_fifo() else None
+    except OSError as error:
+        raise ImageError(f"{job.name} cannot be read: {error.strerror}.") from None
 
 
 def _diagnosed(picture: Picture, task: str, restorers: Mapping[str, Restorer]) -> Diagnosis:
@@ -232,14 +244,14 @@ def write_result(item: Restored | Outcome, settings: Settings) -> Outcome:
             picture = picture.together((height, width))
             size = _write(job, picture, settings.quality, item.provenance)
         else:
-            size = _copy(job, picture, settings.quality)
+            size = _copy(job, picture, settings.quality, item.content)
     except (ImageError, OSError, MemoryError) as error:
         name = "Standard output" if job.target is None else str(job.target)
         return Outcome(job, "failed", error=_cannot_write(name, job, error))
     notes = item.outcome.notes
     if job.comparison is not None and item.degraded is not None:
         try:
-            notes += _write_comparison(job.comparison, item.degraded, picture, settings.overwrite)
+            notes += write_side_by_side(job.comparison, item.degraded, picture, settings.overwrite)
         except (ImageError, OSError, MemoryError) as error:
             problem = _cannot_write(str(job.comparison), job, error)
             return replace(item.outcome, status="failed", bytes=size, error=problem)
@@ -252,12 +264,15 @@ def _write(job: Job, picture: Picture, quality: int, provenance: Mapping[str, st
     return _put(job, data)
 
 
-def _copy(job: Job, picture: Picture, quality: int) -> int:
+def _copy(job: Job, picture: Picture, quality: int, content: bytes | None) -> int:
     """Write a picture that is left as it is; of a lossy format the file itself, where it can be."""
     source = picture.source
     lossy = job.format in _LOSSY and source.format == job.format.upper() and source.frames == 1
-    if lossy and job.source is not None:
-        return _put(job, job.source.read_bytes())
+    if lossy:
+        if content is None:
+            assert job.source is not None
+            content = job.source.read_bytes()
+        return _put(job, content)
     return _write(job, picture, quality, None)
 
 
@@ -275,21 +290,3 @@ def _cannot_write(name: str, job: Job, error: ImageError | OSError | MemoryError
     if isinstance(error, OSError):
         return f"{name} cannot be written: {error.strerror or error}."
     return sentence(error, job)
-
-
-def side_by_side(degraded: Picture, restored: Picture) -> Picture:
-    """Put the degraded picture, enlarged to the same size, left of the restored one."""
-    left = np.clip(enlarge(degraded, (restored.height, restored.width)).pixels, 0.0, 1.0)
-    divider = np.ones((restored.height, _DIVIDER, left.shape[2]), dtype=np.float32)
-    return picture_from_array(np.concatenate([left, divider, restored.pixels], axis=1))
-
-
-def _write_comparison(
-    target: Path, degraded: Picture, restored: Picture, overwrite: bool
-) -> tuple[str, ...]:
-    """Write both side by side and return what the user should know of it."""
-    if target.exists() and not overwrite:
-        return (f"{target} exists and was kept: --overwrite makes it again",)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_image(side_by_side(degraded, restored), target, format="png")
-    return ()

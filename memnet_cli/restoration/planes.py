@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from memnet_cli.imaging.consistency import weighed
 from memnet_cli.imaging.hidden import hidden_again, hidden_colour, with_nearest_colours
 from memnet_cli.imaging.images import Picture
-from memnet_cli.imaging.picture import JpegBlocks
+from memnet_cli.imaging.picture import JpegBlocks, as_shown
 from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 from memnet_cli.imaging.resize import imresize
 from memnet_cli.imaging.subsampling import at_every_pixel, file_samples
@@ -84,7 +84,7 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
     if picture.is_grey:
         parts = _taken_apart(picture, OWN, (0,))
     elif task.restores == "colours":
-        parts = _taken_apart(picture, OPPONENT, (0, 1, 2))
+        parts = _taken_apart(as_shown(picture), OPPONENT, (0, 1, 2))
     else:
         parts = _taken_apart(picture, *((JPEG, (0, 1, 2)) if chroma else (YCBCR, (0,))))
     parts = replace(parts, hidden=hidden)

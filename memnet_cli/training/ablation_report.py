@@ -131,8 +131,9 @@ def _against_paper(result: AblationResult) -> list[str]:
         verdict = "open"
     elif open_count:
         verdict += " as far as it can be told"
+    of = "1 pair" if len(pairs) == 1 else f"{len(pairs)} pairs"
     said = [
-        f"Against the order of {source}: {verdict}. Of {len(pairs)} pairs of variants {len(agree)} "
+        f"Against the order of {source}: {verdict}. Of {of} of variants {len(agree)} "
         f"agree, {len(against)} disagree{_named(against)}, {open_count} cannot be told apart."
     ]
     if len(pairs) > 1:

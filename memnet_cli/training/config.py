@@ -162,6 +162,17 @@ class TrainingConfig:
         config = self.model_config
         if self.recipe.grow_to and isinstance(config, MemNetConfig) and not config.short_term:
             raise UsageError("MemNet without short-term memories (NS) cannot grow.")
+        if isinstance(config, MemNetConfig):
+            self._check_growth(config.recursions)
+
+    def _check_growth(self, recursions: int) -> None:
+        wanted = self.recipe.grow_to
+        # weights to start from have recursions of their own
+        if wanted and not self.init and wanted[0] <= recursions:
+            raise UsageError(
+                f"grow_to is {list(wanted)}: expected more than the {recursions} recursions that "
+                "model.recursions starts with."
+            )
 
     @property
     def model_config(self) -> ModelConfig:

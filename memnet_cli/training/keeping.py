@@ -81,8 +81,8 @@ def _refuse_breakdown(session: Session, trainee: Trainee, loss: float, latest: f
     if not (math.isfinite(loss) and _finite(trainee)):
         raise TrainingError(
             f"Training broke down by step {trainee.step} (loss {loss:g}; loss or weights are no "
-            "numbers any more): "
-            "the last checkpoint is intact; try a lower --set lr=... or a tighter --set clip=..."
+            "numbers any more): checkpoints written before it are intact; "
+            "try a lower --set lr=... or a tighter --set clip=..."
         )
     largest = loss_of_white_for_black(session.config.recipe)
     if trainee.step >= _SETTLED and latest > largest:

@@ -5,6 +5,7 @@ No torch here; see :mod:`memnet_cli.training.recipe_files` for reading and writi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -195,6 +196,7 @@ class Recipe:
         _check("whitened", self.whitened, muon, "false with any optimizer but muon")
         _check("patch", self.patch, self.patch >= 4, "4 pixels or more")
         _check("hardest_of", self.hardest_of, self.hardest_of >= 1, "1 or more")
+        _check("hardest_of", self.hardest_of, self.hardest_of <= 100, "100 at most")
         free = self.hardest_of == 1 or self.stride == 0
         _check("hardest_of", self.hardest_of, free, "1 with a grid of patches (stride)")
         for name in ("drawn", "chroma"):
@@ -202,6 +204,8 @@ class Recipe:
             _check(name, share, not (share and self.stride), "0 with a grid of patches")
         for name in ("stride", "weight_decay", "clip", "recalibrate", "refit", "restart_lr"):
             _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        for name in (*_POSITIVE, "weight_decay", "clip", "restart_lr"):
+            _check(name, getattr(self, name), getattr(self, name) < math.inf, "a finite number")
         for name in _SHARES:
             _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "0 to 1")
         _check("chroma", self.chroma, self.chroma + self.drawn <= 1, "1 at most, with drawn")

@@ -231,7 +231,7 @@ def test_compare_tells_what_got_worse(memnet: Memnet, folder: Path, tmp_path: Pa
     after.write_text(json.dumps(document))
     shown = memnet("compare", before, after)
     assert shown.code == 0
-    assert "Of 1 rows: 1 worse." in shown.out
+    assert "Of 1 row: 1 worse." in shown.out
     failed = memnet("compare", before, after, "--fail-on-worse", "--json")
     assert failed.code == 1
     (row,) = json.loads(failed.out)

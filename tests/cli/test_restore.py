@@ -201,9 +201,14 @@ def test_a_second_run_into_the_own_folder_skips_what_the_first_made(
     # in its own place an output is an input like any other, and not written over
     ran = memnet(*sr, "--overwrite", "in/colour_r.png", "in")
     assert ran.code == 2 and "in/colour_r.png is itself one of the inputs" in ran.err
-    # a picture of that name by another hand is an input, and not written over
+    # a picture of that name that may be by another hand is left alone, and not written over
     Path("in/colour.png").rename("in/a.png")
     shutil.copy("in/a.png", "in/a_r.png")
+    left = memnet(*sr, "--suffix", "_r", "--json", "in", "in")
+    names = [(entry["input"], entry["status"]) for entry in json.loads(left.out)["files"]]
+    assert left.code == 0 and ("in/a.png", "skipped") in names
+    assert "in/a_r.png" not in dict(names)
+    assert Path("in/a_r.png").read_bytes() == Path("in/a.png").read_bytes()
     ran = memnet(*sr, "--suffix", "_r", "--overwrite", "in", "in")
     assert ran.code == 2 and "in/a_r.png is itself one of the inputs" in ran.err
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,29 @@ def test_other_files_are_no_results(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(UsageError, match="is no benchmark result"):
         read_results(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("psnr", math.nan), ("ssim", math.nan), ("ssim", math.inf), ("seconds", -1.0), ("pixels", 0)],
+)
+def test_scores_that_no_benchmark_gives_are_refused(
+    make_row: MakeRow, field: str, value: float
+) -> None:
+    document = to_document(make_results(make_row()))
+    document["rows"][0]["images"][0][field] = value
+    with pytest.raises(ValueError, match="no score"):
+        from_document(document)
+
+
+def test_rows_and_images_are_there_once(make_row: MakeRow) -> None:
+    document = to_document(make_results(make_row()))
+    (row,) = document["rows"]
+    with pytest.raises(ValueError, match="a row twice"):
+        from_document({**document, "rows": [row, row]})
+    twice = {**row, "images": [row["images"][0]] * 2}
+    with pytest.raises(ValueError, match="one twice"):
+        from_document({**document, "rows": [twice]})
 
 
 def test_missing_results_file(tmp_path: Path) -> None:

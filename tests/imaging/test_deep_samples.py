@@ -132,6 +132,15 @@ def test_tiff_by_another_writer(
     np.testing.assert_array_equal(_read(file.getvalue()), array)
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_floating_point_grey_of_either_byte_order(order: Any, compression: Any) -> None:
+    values = np.linspace(0.0, 1.0, 600, dtype=np.float32).reshape(20, 30)
+    file = io.BytesIO()
+    tifffile.imwrite(file, values, byteorder=order, compression=compression)
+    np.testing.assert_array_equal(read_image(file).pixels[:, :, 0], values)
+
+
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits", "tiff_adobe_deflate"])
 def test_grey_tiff_by_pillow(deep: NDArray[np.uint16], compression: str) -> None:
     file = io.BytesIO()

@@ -19,6 +19,7 @@ from memnet_cli.models.memnet import MemNet
 from memnet_cli.models.quantised import (
     QuantisedRecursion,
     Ranges,
+    largest_convolved,
     measured_ranges,
     quantised_memnet,
 )
@@ -108,7 +109,7 @@ def test_integers_are_the_nearest(dtype: torch.dtype) -> None:
     plain = Activation(torch.ones(WIDTH), torch.zeros(WIDTH))
     of = replace(of, activation=plain, weight=identity, bias=torch.zeros(WIDTH))
     # so that an integer is one before and after
-    ranges = Ranges(127 / 1.1, 255 / 1.1)
+    ranges = Ranges(127 / 1.1, largest_convolved() / 1.1)
     recursion = QuantisedRecursion.of(of, ranges, dtype)
     values = torch.linspace(-3.0, 140.0, 16 * 24).to(dtype)
     values = values[(values.float() % 1 - 0.5).abs() > 1e-3]  # no ties
@@ -116,6 +117,21 @@ def test_integers_are_the_nearest(dtype: torch.dtype) -> None:
     band = plan_bands(1, 1, len(values), 10**6)[0]
     result = recursion.inner(state, band)[0, 0, 0]
     assert result.tolist() == values.float().round().clamp(0, 127).int().tolist()
+
+
+@torch.no_grad()
+def test_sums_of_the_largest_integers_are_exact() -> None:
+    """All weights and all values as large as they become, which 16 bits do not hold in pairs."""
+    ones = torch.ones(WIDTH, WIDTH, 3, 3)
+    of = replace(parts(), outer_weight=ones, outer_bias=torch.zeros(WIDTH))
+    recursion = QuantisedRecursion.of(of, Ranges(1.0, largest_convolved() / 1.1), torch.float32)
+    window = torch.full((1, WIDTH, 10, 12), largest_convolved(), dtype=torch.uint8)
+    total = torch.zeros(1, WIDTH, 10, 12).contiguous(memory_format=torch.channels_last)
+    recursion.add(total, window, plan_bands(1, 10, 12, 10**6)[0])
+    inside = total[:, :, 1:-1, 1:-1]
+    torch.testing.assert_close(
+        inside, torch.full_like(inside, 9.0 * WIDTH * largest_convolved()), rtol=1e-5, atol=0
+    )
 
 
 @pytest.mark.parametrize(

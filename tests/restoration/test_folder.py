@@ -390,6 +390,23 @@ def test_named_pipe_is_read_once(many: Path, restorers: Restorers) -> None:
     assert (outcome.status, outcome.size) == ("restored", (40, 30))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_an_unchanged_jpeg_from_a_pipe_is_written_as_it_came(
+    many: Path, restorers: Restorers
+) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(content, "JPEG", quality=98)
+    pipe = many.parent / "pipe"
+    os.mkfifo(pipe)
+    feeder = threading.Thread(target=lambda: pipe.write_bytes(content.getvalue()))
+    feeder.start()
+    job = Job(pipe, Path("pipe.jpg"), many.parent / "out.jpg", "jpeg")
+    (outcome,) = restore_folder([job], Settings("auto"), restorers)
+    feeder.join()
+    assert outcome.status == "unchanged"
+    assert (many.parent / "out.jpg").read_bytes() == content.getvalue()
+
+
 def test_threads_for_files() -> None:
     assert file_threads("cpu", 2) == FileThreads(1, 1)
     assert file_threads("cpu", 64) == FileThreads(2, 2)

@@ -163,3 +163,21 @@ def test_a_file_has_no_say_on_what_was_a_worse_jpeg_before(photograph: NDArray[n
     task = get_task("jpeg")
     for content, told in ((first, True), (second, False)):
         assert (split(picture_from_pil(Image.open(content)), task).blocks != ()) == told
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+def test_planes_of_a_file_are_what_it_holds_whatever_no_colour_could_be(subsampling: str) -> None:
+    squares = np.random.default_rng(3).integers(0, 256, (4, 4, 3), np.uint8)
+    colours = Image.fromarray(squares.repeat(16, 0).repeat(16, 1), "YCbCr")
+    content = io.BytesIO()
+    colours.save(content, "JPEG", quality=95, subsampling=subsampling)
+    parts = split(picture_from_pil(Image.open(content)), get_task("jpeg"), chroma=True)
+    held = Image.open(content)
+    held.draft("YCbCr", None)
+    luma, *chroma = np.moveaxis(np.asarray(held, np.float64), 2, 0)
+    np.testing.assert_allclose(parts.planes[0] * 255, 16 + luma * 219 / 255, atol=0.01)
+    for plane, samples in zip(parts.planes[1:], chroma, strict=True):
+        step = 64 // len(plane)
+        inside = slice(2, None, 16 // step)  # of the squares
+        wanted = samples[2 * step :: 16, 2 * step :: 16]
+        np.testing.assert_allclose(plane[inside, inside] * 255, wanted, atol=2.0)

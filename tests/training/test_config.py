@@ -71,6 +71,10 @@ def test_what_does_not_go_together_is_refused(tiny: TrainingConfig) -> None:
             replace(jpeg, recipe=replace(jpeg.recipe, qualities=qualities))
     with pytest.raises(UsageError, match="Only MemNet grows, not rednet"):
         replace(tiny, model="rednet", recipe=load_recipe("growth", "rednet"))
+    growing = replace(load_recipe("growth", "memnet"), model={"recursions": 6})
+    with pytest.raises(UsageError, match=r"grow_to is \[2, 6\]: expected more than the 6 recurs"):
+        replace(tiny, model="memnet", recipe=growing)
+    replace(tiny, model="memnet", recipe=growing, init=(Path("larger.safetensors"),))
     with pytest.raises(UsageError, match="has no setting 'blocks'"):
         replace(tiny, recipe=replace(tiny.recipe, model={"blocks": 3}))
     with pytest.raises(UsageError, match="--sync-bn does not go with --compile"):

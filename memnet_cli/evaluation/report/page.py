@@ -131,12 +131,13 @@ def _table_row(section: Section, row: TableRow, is_best: bool) -> str:
 
 def _table(section: Section) -> str:
     best = best_measured(section)
+    columns = 6 if section.reference else 5
     bodies = []
     for level in section.levels:
         rows = "".join(_table_row(section, row, row in best) for row in section.at(level))
         label = escape(level_label(section.task, level))
         bodies.append(
-            f'<tbody><tr class="level"><th colspan="6" scope="rowgroup">{label}</th></tr>'
+            f'<tbody><tr class="level"><th colspan="{columns}" scope="rowgroup">{label}</th></tr>'
             f"{rows}</tbody>"
         )
     against = f"to {escape(section.reference)}, dB"

@@ -1,0 +1,108 @@
+"""Against the equations of JFIF written out, Pillow's own conversion, and Pillow's decoder."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from memnet_cli.imaging.images import picture_from_pil, picture_to_array, read_image
+from memnet_cli.imaging.jpeg_colours import rgb_of_file
+from memnet_cli.imaging.picture import as_shown, picture_from_array
+
+
+def jpeg_of(ycbcr: np.ndarray, subsampling: str = "4:4:4", quality: int = 100) -> io.BytesIO:
+    """Compress (H, W, 3) uint8 Y, Cb and Cr as they are."""
+    file = io.BytesIO()
+    image = Image.fromarray(np.ascontiguousarray(ycbcr), "YCbCr")
+    image.save(file, "JPEG", quality=quality, subsampling=subsampling)
+    return file
+
+
+def patchwork(side: int = 48) -> np.ndarray:
+    """Squares of 8x8 of random Y, Cb and Cr, most of which stand for no colour of 8 bits."""
+    squares = np.random.default_rng(0).integers(0, 256, (side // 8, side // 8, 3), np.uint8)
+    return squares.repeat(8, 0).repeat(8, 1)
+
+
+def test_every_pair_of_chroma_is_what_jfif_says() -> None:
+    ycbcr = np.empty((256, 256, 3), np.uint8)
+    ycbcr[:, :, 0] = 100
+    ycbcr[:, :, 1], ycbcr[:, :, 2] = np.mgrid[:256, :256]
+    rgb = rgb_of_file(ycbcr).astype(np.float64) * 255.0
+    cb, cr = np.mgrid[:256, :256] - 128.0
+    written_out = [
+        100 + 1.402 * cr,
+        100 - (0.114 * 1.772 * cb + 0.299 * 1.402 * cr) / 0.587,
+        100 + 1.772 * cb,
+    ]
+    np.testing.assert_allclose(rgb, np.stack(written_out, 2), atol=2e-4)
+    cut_off = np.rint(np.clip(rgb, 0, 255))
+    pillow = np.asarray(Image.fromarray(ycbcr, "YCbCr").convert("RGB"), np.float64)
+    assert np.abs(cut_off - pillow).max() <= 1.0
+
+
+def test_grey_of_three_components_stays_exactly_grey() -> None:
+    ycbcr = np.full((1, 256, 3), 128, np.uint8)
+    ycbcr[0, :, 0] = np.arange(256)
+    rgb = rgb_of_file(ycbcr)
+    assert (rgb == (np.arange(256, dtype=np.float32) / 255)[None, :, None]).all()
+
+
+def test_colours_beyond_red_green_and_blue_are_read_as_the_file_holds_them() -> None:
+    ycbcr = np.full((16, 16, 3), [20, 220, 60], np.uint8)
+    pixels = read_image(jpeg_of(ycbcr)).pixels[8, 8] * 255.0
+    np.testing.assert_allclose(pixels, [20 - 95.336, 20 - 31.66 + 48.561, 20 + 163.024], atol=3.0)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_shown_in_8_bits_they_are_what_pillow_decodes(subsampling: str) -> None:
+    file = jpeg_of(patchwork(), subsampling, quality=75)
+    picture = read_image(file)
+    assert picture.pixels.min() < 0.0
+    assert picture.pixels.max() > 1.0
+    ours = picture_to_array(picture, np.uint8).astype(int)
+    pillow = np.asarray(Image.open(file), int)
+    assert np.abs(ours - pillow).max() <= 1
+    assert (ours != pillow).mean() < 2e-3
+
+
+def test_turned_pictures_are_turned() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    image = Image.fromarray(patchwork()[:32], "YCbCr")
+    image.save(file, "JPEG", quality=90, exif=exif)
+    upright = np.rot90(np.asarray(Image.open(file), int), -1)
+    assert np.abs(picture_to_array(read_image(file), np.uint8).astype(int) - upright).max() <= 1
+
+
+def test_an_open_image_gives_the_same_and_is_left_alone() -> None:
+    file = jpeg_of(patchwork())
+    image = Image.open(file)
+    place = file.tell()
+    np.testing.assert_array_equal(picture_from_pil(image).pixels, read_image(file).pixels)
+    file.seek(place)
+    assert (image.mode, image.size) == ("RGB", (48, 48))
+    np.testing.assert_array_equal(np.asarray(image), np.asarray(Image.open(file)))
+
+
+def test_a_loaded_image_gives_its_own_pixels() -> None:
+    image = Image.open(jpeg_of(patchwork()))
+    shown = np.asarray(image)
+    np.testing.assert_array_equal(picture_from_pil(image).pixels, np.float32(shown) / 255)
+
+
+def test_a_jpeg_of_red_green_and_blue_is_read_as_it_is() -> None:
+    file = io.BytesIO()
+    Image.fromarray(patchwork()).save(file, "JPEG", quality=90, keep_rgb=True)
+    shown = np.asarray(Image.open(file))
+    np.testing.assert_array_equal(picture_to_array(read_image(file), np.uint8), shown)
+
+
+def test_as_shown_cuts_off_a_jpeg_alone() -> None:
+    jpeg = as_shown(read_image(jpeg_of(patchwork())))
+    assert jpeg.pixels.min() >= 0.0
+    assert jpeg.pixels.max() <= 1.0
+    noisy = picture_from_array(np.array([[-0.25, 1.25]]))
+    assert as_shown(noisy) is noisy
