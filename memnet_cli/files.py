@@ -53,6 +53,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)  # noqa: PTH105 (the call whose failure the tests act out)
     except BaseException:
         with contextlib.suppress(OSError):
+            temporary.chmod(0o600)  # Windows removes no file that is read-only, as the old one was
             temporary.unlink()
         raise
     _sync_folder(path.parent)

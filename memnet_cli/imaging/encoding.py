@@ -274,7 +274,7 @@ def _tiff(
     directory[TiffImagePlugin.PLANAR_CONFIGURATION] = 1
     directory[TiffImagePlugin.ROWSPERSTRIP] = min(_ROWS_AT_ONCE, height)
     # counted from the end of the directory, to which Pillow adds its own length
-    offsets = np.cumsum((0, *sizes[:-1])).tolist()
+    offsets = np.cumsum((0, *sizes[:-1]), dtype=np.int64).tolist()
     directory[TiffImagePlugin.STRIPOFFSETS] = tuple(offsets)
     directory[TiffImagePlugin.STRIPBYTECOUNTS] = sizes
     if channels in (2, 4):

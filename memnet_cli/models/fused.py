@@ -227,7 +227,7 @@ def _in_type(module: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
 
 def _parameters(conv: torch.nn.Conv2d) -> tuple[Tensor, Tensor]:
     assert conv.bias is not None
-    return conv.weight, conv.bias
+    return conv.weight.clone(), conv.bias.clone()  # which a training step would change
 
 
 def _norms(modules: torch.nn.ModuleList) -> list[BatchNorm]:

@@ -80,7 +80,7 @@ def find_weights(
 
 
 def _looks_like_file(text: str) -> bool:
-    return text.endswith(".safetensors") or os.sep in text or is_file(Path(text))
+    return text.endswith(".safetensors") or bool({"/", os.sep} & set(text)) or is_file(Path(text))
 
 
 def _known_weights(name: str) -> str:

@@ -179,6 +179,19 @@ def test_the_input_and_the_module_are_not_written_to() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
+@pytest.mark.parametrize("kernels", KERNELS)
+@torch.no_grad()
+def test_later_changes_of_the_module_do_not_reach_it(kernels: Kernels) -> None:
+    model = trained(VARIANTS[0])
+    fused = FusedMemNet(model, torch.float32, kernels)
+    batch = planes(1, 1, 24, 24)
+    before = fused(batch)
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            tensor.mul_(1.5).add_(0.25)
+    assert torch.equal(fused(batch), before)
+
+
 def test_winograd_is_for_float32_on_a_cpu_only() -> None:
     assert kernels_for(CPU, torch.bfloat16) is not WINOGRAD
     assert kernels_for(torch.device("cuda"), torch.float32) is PLAIN

@@ -240,6 +240,20 @@ def test_target_that_cannot_be_replaced(served: Site, target: Path) -> None:
     assert only_target(target)
 
 
+def test_a_target_that_another_process_reads_will_do_if_it_is_right(
+    served: Site, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, which replaces no file that is open."""
+
+    def refused(_: Path, target: Path) -> None:
+        target.write_bytes(DATA)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    assert fetch(served, target) == target
+    assert only_target(target)
+
+
 def test_two_processes_at_once(served: Site, target: Path) -> None:
     code = (
         "import sys; from pathlib import Path;"
