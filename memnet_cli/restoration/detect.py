@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ _VISIBLE_BLOCKS, _SLIGHT_BLOCKS = 60, 80
 _DEBLOCKED_FIRST = 95
 #: Noise below this is not seen and is within what the estimate makes of fine texture.
 _VISIBLE_NOISE = 6.0
+#: From here on a network for sr, which takes noise for detail, does worse than bicubic; told of the
+#: middle of a picture, of so many pixels on a side.
+_ENLARGED_NOISE, _MIDDLE = 8.0, 1024
 #: Above this it is no noise on a picture of 8 bits, which is cut off at black and white, but
 #: chequers or random pixels.
 _MOST_NOISE = 100.0
@@ -142,12 +145,30 @@ def has_blocks(tables: tuple[tuple[int, ...], ...] | None) -> bool:
     return tables is not None and jpeg_quality(tables[0]) <= _DEBLOCKED_FIRST
 
 
-def before_enlarging(picture: Picture) -> Diagnosis:
-    """Say whether a picture has blocks of a JPEG, which enlarging would enlarge with it."""
-    quality, known = _compressed(picture)
+def before_enlarging(picture: Picture, *, deblocks: bool = True) -> Diagnosis:
+    """Say what a picture has that enlarging would enlarge with it: blocks of a JPEG, and noise.
+
+    Args:
+        picture: to be enlarged.
+        deblocks: whether blocks can be removed before; of noise there is a warning.
+    """
+    warning = _enlarged_noise(picture)
+    quality, known = _compressed(picture) if deblocks else (100, "")
     if quality > _DEBLOCKED_FIRST:
-        return Diagnosis("sr", "asked for")
-    return Diagnosis("sr", known, deblock=True)
+        return Diagnosis("sr", "asked for", warning)
+    return Diagnosis("sr", known, warning, deblock=True)
+
+
+def _enlarged_noise(picture: Picture) -> str | None:
+    top, left = (max(0, (side - _MIDDLE) // 2) for side in picture.pixels.shape[:2])
+    middle = picture.pixels[top : top + _MIDDLE, left : left + _MIDDLE]
+    sigma = noise_sigma(replace(picture, pixels=middle))
+    if not _ENLARGED_NOISE <= sigma <= _MOST_NOISE:
+        return None
+    return (
+        f"detail like noise of sigma about {sigma:.0f}, which is enlarged too: if it is noise, "
+        "restore with --task denoise first"
+    )
 
 
 def _outside(what: str, value: float, trained: tuple[float, float]) -> str | None:

@@ -29,8 +29,8 @@ from memnet_cli.restoration.picture_files import (
     write_result,
 )
 from memnet_cli.restoration.pipeline import Bound, read_ahead, write_behind
-from memnet_cli.restoration.planes import Split
-from memnet_cli.restoration.restorer import Restoration, RestoredParts, Restorer, scaled_shape
+from memnet_cli.restoration.planes import RestoredParts, Split
+from memnet_cli.restoration.restorer import Restoration, Restorer, scaled_shape
 
 __all__ = ["FileThreads", "Outcome", "Settings", "file_threads", "restore_folder"]
 

@@ -24,8 +24,8 @@ from memnet_cli.imaging.images import (
 )
 from memnet_cli.restoration.detect import Diagnosis, asked_for, before_enlarging, diagnose
 from memnet_cli.restoration.jobs import Job
-from memnet_cli.restoration.planes import Split
-from memnet_cli.restoration.restorer import RestoredParts, Restorer, scaled_shape
+from memnet_cli.restoration.planes import RestoredParts, Split
+from memnet_cli.restoration.restorer import Restorer, scaled_shape
 from memnet_cli.restoration.side_by_side import write_side_by_side
 from memnet_cli.tasks import distance
 
@@ -199,8 +199,8 @@ def _streamed(job: Job) -> bytes | None:
 
 
 def _diagnosed(picture: Picture, task: str, restorers: Mapping[str, Restorer]) -> Diagnosis:
-    if task == "sr" and "jpeg" in restorers:
-        return before_enlarging(picture)
+    if task == "sr":
+        return before_enlarging(picture, deblocks="jpeg" in restorers)
     trained: dict[str, tuple[int, int]] = {}
     for restorer in restorers.values():
         name, (low, high) = restorer.task.name, restorer.trained_range

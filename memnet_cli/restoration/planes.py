@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from memnet_cli.imaging.back_projection import back_projected
 from memnet_cli.imaging.consistency import weighed
 from memnet_cli.imaging.hidden import hidden_again, hidden_colour, with_nearest_colours
 from memnet_cli.imaging.images import Picture
@@ -40,6 +41,7 @@ class Split:
         lying: for jpeg, whether the picture lies on its side in the file, and with it the table
             that networks know.
         hidden: that colour, (C,).
+        small: for sr, the luma before it was enlarged, (h, w) float32.
         space: grey as it is, YCbCr, with the chroma of a JPEG file or without, or opponent colours.
         channels: those of ``space`` that are restored.
         planes: these channels, (H, W) float32, in [0, 1] but for noise and the bicubic overshoot;
@@ -53,6 +55,7 @@ class Split:
     blocks: tuple[JpegBlocks | None, ...] = ()
     lying: bool = False
     hidden: NDArray[np.float32] | None = None
+    small: Plane | None = None
 
 
 def enlarge(picture: Picture, shape: tuple[int, int]) -> Picture:
@@ -79,7 +82,10 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
     hidden = hidden_colour(picture)
     if hidden is not None:
         picture = with_nearest_colours(picture)
+    small = None
     if scale != 1:
+        own = OWN if picture.is_grey else YCBCR
+        small = _taken_apart(picture, own, (0,)).planes[0]
         picture = enlarge(picture, (picture.height * scale, picture.width * scale))
     if picture.is_grey:
         parts = _taken_apart(picture, OWN, (0,))
@@ -87,7 +93,7 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
         parts = _taken_apart(as_shown(picture), OPPONENT, (0, 1, 2))
     else:
         parts = _taken_apart(picture, *((JPEG, (0, 1, 2)) if chroma else (YCBCR, (0,))))
-    parts = replace(parts, hidden=hidden)
+    parts = replace(parts, hidden=hidden, small=small)
     if task.name != "jpeg" or picture.source.luma_blocks is None:
         return parts
     lying = picture.source.luma_blocks.lying
@@ -156,6 +162,14 @@ def as_the_file_allows(parts: Split, planes: Sequence[Plane]) -> tuple[Plane, ..
     return tuple(allowed)
 
 
+def as_the_small_picture_allows(parts: Split, planes: Sequence[Plane]) -> tuple[Plane, ...]:
+    """Return planes of which the luma, for sr, shrinks to that of the picture, to its rounding."""
+    if parts.small is None:
+        return tuple(planes)
+    half_a_level = 0.5 / (2**parts.picture.bit_depth - 1)
+    return (back_projected(planes[0], parts.small, half_a_level), *planes[1:])
+
+
 def merge(parts: Split, planes: Sequence[Plane], shape: tuple[int, int]) -> Picture:
     """Put restored planes back in place and bring the picture to ``shape``; clipped to [0, 1]."""
     whole = parts.picture.height, parts.picture.width
@@ -170,3 +184,23 @@ def merge(parts: Split, planes: Sequence[Plane], shape: tuple[int, int]) -> Pict
     picture = enlarge(replace(parts.picture, pixels=pixels), shape)
     np.clip(picture.pixels, 0.0, 1.0, out=picture.pixels)
     return picture if parts.hidden is None else hidden_again(picture, parts.hidden)
+
+
+@dataclass(frozen=True)
+class RestoredParts:
+    """A restored picture that is not yet put together.
+
+    Attributes:
+        parts: the degraded picture.
+        planes: restored, one for each channel of ``parts``.
+        notes: what the user should know about how they were made.
+    """
+
+    parts: Split
+    planes: tuple[Plane, ...]
+    notes: tuple[str, ...]
+
+    def together(self, shape: tuple[int, int]) -> Picture:
+        """Return the restored picture of (height, width); enlarged, it shrinks to what it was."""
+        planes = as_the_small_picture_allows(self.parts, self.planes)
+        return merge(self.parts, planes, shape)

@@ -26,30 +26,17 @@ from memnet_cli.models.nlrn import in_patches
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import Engine, Plane
 from memnet_cli.restoration.fast import fast_model, int8_model
-from memnet_cli.restoration.planes import Split, as_it_lies, as_the_file_allows, merge, split
+from memnet_cli.restoration.planes import (
+    RestoredParts,
+    Split,
+    as_it_lies,
+    as_the_file_allows,
+    split,
+)
 from memnet_cli.stores.weights import find_weights
 from memnet_cli.tasks import Task, get_task
 
 ImageOrArray = TypeVar("ImageOrArray", Image.Image, NDArray[Any])
-
-
-@dataclass(frozen=True)
-class RestoredParts:
-    """A restored picture that is not yet put together.
-
-    Attributes:
-        parts: the degraded picture.
-        planes: restored, one for each channel of ``parts``.
-        notes: what the user should know about how they were made.
-    """
-
-    parts: Split
-    planes: tuple[Plane, ...]
-    notes: tuple[str, ...]
-
-    def together(self, shape: tuple[int, int]) -> Picture:
-        """Return the restored picture of (height, width)."""
-        return merge(self.parts, self.planes, shape)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -87,6 +88,19 @@ def test_blocks_are_to_go_before_a_picture_is_enlarged(photograph: NDArray[np.ui
     for clean in (good, picture_from_array(part), picture_from_array(np.zeros((3, 3), np.uint8))):
         assert not before_enlarging(clean).deblock
         assert before_enlarging(clean).task == "sr"
+
+
+@pytest.mark.parametrize("deblocks", [True, False])
+def test_noise_that_would_be_enlarged_is_told(
+    photograph: NDArray[np.uint8], deblocks: bool
+) -> None:
+    clean = photograph[60:260, 80:300]
+    noise = np.random.default_rng(0).normal(0.0, 15.0, clean.shape)
+    noisy = np.rint(np.clip(clean + noise, 0, 255)).astype(np.uint8)
+    diagnosis = before_enlarging(picture_from_array(noisy), deblocks=deblocks)
+    assert diagnosis.task == "sr" and not diagnosis.deblock
+    assert re.search(r"sigma about 1[3-7], which is enlarged too", diagnosis.warning or "")
+    assert before_enlarging(picture_from_array(clean), deblocks=deblocks).warning is None
 
 
 @pytest.mark.parametrize("sigma", [15, 30, 50])

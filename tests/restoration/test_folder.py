@@ -33,8 +33,8 @@ from memnet_cli.restoration.folder import (
     restore_folder,
 )
 from memnet_cli.restoration.jobs import Job, Naming, plan_jobs
-from memnet_cli.restoration.planes import Split
-from memnet_cli.restoration.restorer import RestoredParts, Restorer
+from memnet_cli.restoration.planes import RestoredParts, Split
+from memnet_cli.restoration.restorer import Restorer
 
 PATIENCE = 20.0
 

@@ -12,8 +12,9 @@ from PIL import ExifTags, Image, ImageOps
 from skimage.color import rgb2ycbcr, ycbcr2rgb
 
 from memnet_cli.imaging.images import Picture, picture_from_array, picture_from_pil
+from memnet_cli.imaging.resize import imresize
 from memnet_cli.restoration import planes
-from memnet_cli.restoration.planes import as_the_file_allows, merge, split
+from memnet_cli.restoration.planes import RestoredParts, as_the_file_allows, merge, split
 from memnet_cli.tasks import get_task
 
 
@@ -181,3 +182,20 @@ def test_planes_of_a_file_are_what_it_holds_whatever_no_colour_could_be(subsampl
         inside = slice(2, None, 16 // step)  # of the squares
         wanted = samples[2 * step :: 16, 2 * step :: 16]
         np.testing.assert_allclose(plane[inside, inside] * 255, wanted, atol=2.0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("scale", [2, 3])
+def test_an_enlarged_picture_shrinks_to_what_it_was(
+    photograph: NDArray[np.uint8], channels: int, scale: int
+) -> None:
+    small = picture_from_array(photograph[40:70, 60:100, :channels])
+    parts = split(small, get_task("sr"), scale=scale)
+    too_light = RestoredParts(parts, (parts.planes[0] + np.float32(0.05),), ())
+    result = too_light.together((30 * scale, 40 * scale)).pixels.astype(np.float64)
+    pixels = small.pixels.astype(np.float64)
+    if channels == 3:
+        result, pixels = (rgb2ycbcr(colours)[:, :, :1] / 255 for colours in (result, pixels))
+    shrunk = imresize(result[:, :, 0], shape=(30, 40))
+    assert np.abs(shrunk - pixels[:, :, 0]).mean() < 0.6 / 255
+    assert np.quantile(np.abs(shrunk - pixels[:, :, 0]), 0.99) < 1 / 255

@@ -1,0 +1,83 @@
+"""Enlarging 8-bit pictures: the network alone, and what shrinks to the picture again.
+
+PSNR of luma, grey values rounded as the benchmark does, and the largest difference of the mean of
+16x16 pixels to the clean picture's, in grey levels. Sets as they are; of scikit-image's pages the
+black and white of letters is what a network knows least.
+
+    python benchmarks/small_files.py --dataset Set5
+    python benchmarks/small_files.py --sample page --scale 3
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.util import view_as_blocks
+
+from memnet_cli.evaluation.protocols import comparable, score
+from memnet_cli.imaging.color import luma_uint8
+from memnet_cli.imaging.degradations import crop_to_multiple, downscale
+from memnet_cli.imaging.images import picture_from_array
+from memnet_cli.restoration.host_memory import reuse_freed_memory
+from memnet_cli.restoration.restorer import Restorer
+from memnet_cli.stores.datasets import find_images
+from memnet_cli.tasks import get_task
+
+_SQUARE = 16
+_SR = get_task("sr")
+
+
+def _clean(options: argparse.Namespace) -> Iterator[NDArray[np.uint8]]:
+    """Yield clean luma."""
+    if options.sample is not None:
+        yield getattr(skimage.data, options.sample)()
+        return
+    for image in find_images(options.dataset, data_dir=options.data_dir):
+        with Image.open(image.path, formats=["PNG", "BMP", "JPEG"]) as opened:
+            yield luma_uint8(np.asarray(opened))
+
+
+def _measured(clean: NDArray[np.uint8], result: NDArray[np.floating], scale: int) -> list[float]:
+    """Return PSNR, and the largest difference of the mean of a square."""
+    target, output = comparable(clean, result, _SR, scale)
+    whole = tuple(side // _SQUARE * _SQUARE for side in target.shape)
+    error = (output - target)[: whole[0], : whole[1]]
+    squares = view_as_blocks(np.ascontiguousarray(error), (_SQUARE, _SQUARE)).mean((2, 3))
+    return [score(clean, result, _SR, scale).psnr, float(np.abs(squares).max())]
+
+
+def main() -> None:
+    """Print the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", default="Set5", help="set by name, or a folder")
+    parser.add_argument("--sample", choices=("page", "text"), help="of scikit-image instead")
+    parser.add_argument("--data-dir", type=Path, help="folder that holds data sets")
+    parser.add_argument("--scale", type=int, action="append", help="repeatable; else 2, 3 and 4")
+    parser.add_argument("--weights", help="a name or a file")
+    options = parser.parse_args()
+    reuse_freed_memory()
+    name = options.sample or options.dataset
+    print(f"| {name} | network alone | means off by | shrinks to the picture | means off by |")
+    print("| :-- | --: | --: | --: | --: |")
+    for scale in options.scale or _SR.levels:
+        restorer = Restorer.load(task="sr", level=scale, weights=options.weights)
+        rows = []
+        for plane in _clean(options):
+            clean = np.asarray(crop_to_multiple(plane, scale), np.uint8)
+            shrunk = np.clip(downscale(clean.astype(np.float64), scale), 0, 255)
+            small = np.rint(shrunk).astype(np.uint8)
+            enlarged = restorer.take_apart(picture_from_array(small), scale=scale).planes[0]
+            both = restorer.restore_plane(enlarged), restorer(small / 255.0, scale=scale)
+            rows.append([number for one in both for number in _measured(clean, one, scale)])
+        psnr, off, psnr_both, off_both = np.mean(rows, axis=0)
+        print(f"| x{scale} | {psnr:.3f} | {off:.1f} | {psnr_both:.3f} | {off_both:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
