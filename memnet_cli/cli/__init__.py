@@ -11,7 +11,7 @@ import warnings
 import typer
 
 from memnet_cli.cli._console import print_error
-from memnet_cli.cli._startup import let_others_run
+from memnet_cli.cli._startup import let_others_run, open_streams
 from memnet_cli.cli.ablate import ablate
 from memnet_cli.cli.benchmark import benchmark
 from memnet_cli.cli.compare import compare
@@ -72,6 +72,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; every known failure becomes one sentence and an exit code."""
+    open_streams()
     let_others_run()
     logging.basicConfig(format="Warning: %(message)s")
     # Pillow warns of damaged EXIF, which costs the user nothing

@@ -28,7 +28,7 @@ err = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap
 
 def printable(message: str) -> str:
     """Replace what would steer a terminal: messages quote files that anybody may have made."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in message)
+    return "".join(c if c.isprintable() else "\ufffd" for c in message)
 
 
 def print_error(message: str) -> None:
@@ -67,21 +67,11 @@ def _as_json(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("json", _as_json)
 
 
-#: Words up to so many letters, numbers above all, are not broken where a table is narrow.
-_UNBROKEN = 12
-
-
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Return a table whose first column is left and whose other columns are right aligned."""
     made = Table(title=title, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
-        words = (word for row in rows for word in row[index].split())
-        made.add_column(
-            column,
-            justify="left" if index == 0 else "right",
-            overflow="fold",
-            min_width=min(_UNBROKEN, max(map(len, words), default=0)),
-        )
+        made.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
         made.add_row(*row)
     return made

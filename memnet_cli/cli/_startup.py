@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,21 @@ from types import FrameType
 
 # fewer cost time where nothing else runs, see docs/performance.md
 _SPIN_COUNT = "10000"
+
+
+def open_streams() -> None:
+    """Put the null device in the place of standard streams that were closed (``>&-``).
+
+    Else the next file that is opened would take their place, and be written to.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def let_others_run() -> None:

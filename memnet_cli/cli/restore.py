@@ -146,7 +146,8 @@ def restore(
     )
     report = Report(json, quiet, to_stdout=paths[-1] == STREAM)
     if quiet:
-        logging.getLogger("memnet_cli").setLevel(logging.ERROR)
+        for name in ("memnet_cli", "tifffile"):
+            logging.getLogger(name).setLevel(logging.ERROR)
     if report.json and report.to_stdout:
         raise UsageError("--json and the output '-' both want standard output: give one.")
     tasks = _tasks(task, scale, chroma)

@@ -1,7 +1,8 @@
 """Restored luma that shrinks to the small picture that it was enlarged from.
 
 All large pictures that shrink bicubically to the small one, to its rounding, are a convex set, and
-the one that is looked for is among them. A network's own is nearly so in a photograph; small
+the one that is looked for is among them; what was cut off at black or white is known from one side
+only. A network's own is nearly so in a photograph; small
 letters come out too thin or too light, by several grey levels in the mean. What is too much is
 taken back where it came from (Irani and Peleg, "Improving resolution by image registration",
 CVGIP 1991; in one step, as in Bahat and Michaeli, "Explorable super resolution", CVPR 2020).
@@ -23,23 +24,23 @@ Plane = NDArray[np.float32]
 _BLOCK_PIXELS = 1 << 20
 
 
-def back_projected(restored: Plane, small: Plane, tolerance: float) -> Plane:
-    """Return the nearest plane that shrinks to what the restored one does, within a tolerance.
+def back_projected(restored: Plane, least: Plane, most: Plane) -> Plane:
+    """Return the nearest plane that shrinks to what the restored one does, within bounds.
 
     Args:
         restored: (H, W) float32.
-        small: (h, w) float32 that it was enlarged from, H and W the same multiples of h and w.
-        tolerance: how far the shrunk plane may be from ``small``, on the scale of both.
+        least, most: (h, w) float32, what the shrunk plane is to be at each place, infinite where
+            that is unknown; H and W are the same multiples of h and w.
 
     Returns:
         (H, W) float32. With the matrix D that shrinks, x restored and y what is wanted of D x, it
         is x - D^T (D D^T)^-1 (D x - y).
     """
     rows, columns = (
-        _shrinking(large, less) for large, less in zip(restored.shape, small.shape, strict=True)
+        _shrinking(large, less) for large, less in zip(restored.shape, least.shape, strict=True)
     )
-    error = (columns @ (rows @ restored).T).T - small
-    excess = error - np.clip(error, -tolerance, tolerance)
+    shrunk = (columns @ (rows @ restored).T).T
+    excess = shrunk - np.clip(shrunk, least, most)
     if not excess.any():
         return restored
     source = _solved(columns, _solved(rows, excess).T)

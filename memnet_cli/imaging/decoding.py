@@ -35,7 +35,7 @@ from memnet_cli.imaging.deep_samples import (
     raw_mode,
     read_tiff_page,
 )
-from memnet_cli.imaging.jpeg_colours import ask_for_ycbcr, is_untouched, rgb_of_file
+from memnet_cli.imaging.jpeg_colours import is_untouched, uncut_colours
 from memnet_cli.imaging.jpeg_layout import (
     chroma_blocks_of,
     chroma_step_of,
@@ -107,15 +107,15 @@ def decode(file: BinaryIO, max_pixels: int) -> Picture:
 def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
     """Make a picture of a Pillow image, upright; ``file`` is what it was opened from, if it was.
 
-    Without ``file`` 16-bit colour has the 8 bits that Pillow gives, and that of a JPEG is cut off
-    at black and white. What a JPEG says of its blocks is left out where the image was loaded or
-    reduced before and its pixels are others by now.
+    Without ``file`` 16-bit colour has the 8 bits that Pillow gives. What a JPEG says of its blocks
+    is left out where the image was loaded or reduced before and its pixels are others by now; its
+    colours are cut off at black and white then.
     """
     untouched = is_untouched(image)
-    uncut = untouched and file is not None and ask_for_ycbcr(image)
     # counting frames moves through the file, which the caller of an image without one may use
     frames = 1 if file is None else int(getattr(image, "n_frames", 1))
-    samples, depth = (rgb_of_file(np.asarray(image)), 8) if uncut else _samples(image, file)
+    colours = uncut_colours(image, own=file is not None)
+    samples, depth = _samples(image, file) if colours is None else (colours, 8)
     # after loading, since the EXIF block of a PNG may follow the pixels; a TIFF has turned itself
     # by then, and its orientation is gone
     exif = _exif(image)
@@ -253,7 +253,7 @@ def header(file: BinaryIO, max_pixels: int) -> PictureSize:
     layout = raw_mode(image).partition(";")[0]
     grey = layout == "LA" or image.mode in _GREY_MODES
     # a PNG would be decoded to look for EXIF behind its pixels; a TIFF turns itself
-    told = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+    told = image.format != "TIFF" and (image.format != "PNG" or {"exif", "xmp"} & set(image.info))
     orientation = orientation_of(_exif(image)) if told else 1
     width, height = image.size if orientation < 5 else image.size[::-1]
     return PictureSize(

@@ -88,8 +88,10 @@ def encode_image(
     size = (picture.width, picture.height)
     exif = exif_to_write(picture.source.exif, size, in_exif)
     if format == "jpeg" and exif is not None and len(exif) > _LONGEST_JPEG_EXIF:
-        # one JPEG segment holds no more; a picture without it is better than none
-        exif = exif_to_write(None, size, in_exif)
+        # one JPEG segment holds no more: what the camera wrote comes first, then how it was made
+        own = exif_to_write(picture.source.exif, size, None)
+        fits = own is not None and len(own) <= _LONGEST_JPEG_EXIF
+        exif = own if fits else exif_to_write(None, size, in_exif)
     xmp = xmp_to_write(picture.source.xmp, size, format)
     grey = picture.is_grey and format != "webp"
     profile = profile_to_write(picture.source.icc_profile, grey=grey)

@@ -19,7 +19,6 @@ from memnet_cli.errors import ImageError, UsageError, did_you_mean
 from memnet_cli.files import write_atomically
 from memnet_cli.imaging.decoding import decode, decode_opened, header, recorded_provenance
 from memnet_cli.imaging.encoding import OUTPUT_FORMATS, check_sides, encode_image, to_pil
-from memnet_cli.imaging.jpeg_colours import file_of
 from memnet_cli.imaging.picture import (
     Picture,
     PictureSize,
@@ -37,6 +36,7 @@ __all__ = [
     "Source",
     "check_sides",
     "encode_image",
+    "file_content",
     "is_picture_name",
     "picture_from_array",
     "picture_from_pil",
@@ -80,14 +80,35 @@ def is_picture_name(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
 
 
-def read_image(source: Path | BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+def read_image(
+    source: Path | BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str | None = None
+) -> Picture:
     """Read the first frame of a picture file whole, upright.
+
+    Args:
+        source: the file, or its content.
+        max_pixels: of larger pictures nothing is decoded.
+        name: what to call the picture in messages, instead of the path.
 
     Raises:
         ImageError: for a file that is missing, unreadable, empty, not a picture, damaged, cut
             short, larger than ``max_pixels``, or of samples without a known range.
     """
-    return _from_file(source, lambda file: decode(file, max_pixels))
+    return _from_file(source, lambda file: decode(file, max_pixels), name)
+
+
+def file_content(source: Path) -> bytes:
+    """Read a file, or what comes through a pipe, whole.
+
+    Raises:
+        ImageError: for what is missing, unreadable or empty, as ``read_image``.
+    """
+    return _from_file(source, _whole)
+
+
+def _whole(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 def picture_size(source: Path | BinaryIO, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureSize:
@@ -108,9 +129,12 @@ def read_provenance(source: Path | BinaryIO) -> dict[str, str]:
     return _from_file(source, lambda file: recorded_provenance(file, DEFAULT_MAX_PIXELS))
 
 
-def _from_file(source: Path | BinaryIO, read: Callable[[BinaryIO], _T]) -> _T:
+def _from_file(
+    source: Path | BinaryIO, read: Callable[[BinaryIO], _T], name: str | None = None
+) -> _T:
     """Open a file, read from it, and tell every failure in one sentence that names it."""
-    name = str(source) if isinstance(source, Path) else "The picture from the stream"
+    if name is None:
+        name = str(source) if isinstance(source, Path) else "The picture from the stream"
     try:
         if not isinstance(source, Path):
             return _read_from(source, read)
@@ -192,8 +216,7 @@ def picture_from_pil(image: Image.Image) -> Picture:
             turns out to be damaged.
     """
     try:
-        file = file_of(image)
-        return decode_opened(image) if file is None else decode(file, image.width * image.height)
+        return decode_opened(image)
     except ImageError as error:
         raise ImageError(f"The image {error}.") from None
     except (OSError, SyntaxError, ValueError) as error:

@@ -8,27 +8,53 @@ the file's: by tens of grey levels in a coloured text.
 from __future__ import annotations
 
 import io
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from memnet_cli.imaging.jpeg_layout import is_ycbcr
 
+#: R, G and B of Y, Cb and Cr, the last two about zero (JFIF 1.02).
+_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
 #: Rows are converted for as many pixels at a time, which bounds the temporary memory.
 _BLOCK_PIXELS = 1 << 20
 
 
-def ask_for_ycbcr(image: Image.Image) -> bool:
-    """Let a JPEG of Y, Cb and Cr that is not loaded yet be decoded to them; say whether it will be.
+def is_untouched(image: Image.Image) -> bool:
+    """Say whether an image is neither loaded nor to be reduced in loading."""
+    return bool(getattr(image, "tile", ())) and not getattr(image, "decoderconfig", ())
 
-    It changes the image: it is for those that nobody else uses.
+
+def uncut_colours(image: Image.Image, *, own: bool) -> NDArray[np.float32] | None:
+    """Load an untouched image and return its colours as :func:`rgb_of_file`, as they lie there.
+
+    Args:
+        image: of Pillow.
+        own: whether nobody else uses it: it is loaded as YCbCr then, and as it would be otherwise.
+
+    Returns:
+        None, and does nothing, for anything but a JPEG of Y, Cb and Cr.
+
+    Raises:
+        Exception: nearly any, from Pillow, for a damaged file.
     """
-    if image.mode != "RGB" or not is_ycbcr(image):
-        return False
-    image.draft("YCbCr", None)
-    return image.mode == "YCbCr"
+    if image.mode != "RGB" or not (is_untouched(image) and is_ycbcr(image)):
+        return None
+    if own:
+        image.draft("YCbCr", None)
+        return rgb_of_file(np.asarray(image)) if image.mode == "YCbCr" else None
+    file = getattr(image, "fp", None)
+    if file is None or image.tell() != 0:
+        return None
+    place = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(place)
+    colours = uncut_colours(JpegImageFile(io.BytesIO(content), ""), own=True)
+    image.load()
+    return colours
 
 
 def rgb_of_file(ycbcr: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -46,27 +72,8 @@ def rgb_of_file(ycbcr: NDArray[np.generic]) -> NDArray[np.float32]:
     height = max(1, _BLOCK_PIXELS // ycbcr.shape[1])
     for top in range(0, ycbcr.shape[0], height):
         rows = slice(top, top + height)
-        y, cb, cr = np.moveaxis(ycbcr[rows].astype(np.float32), 2, 0)
-        cb, cr = cb - 128, cr - 128
-        rgb[rows, :, 0] = y + np.float32(1.402) * cr
-        rgb[rows, :, 1] = y - np.float32(0.344136) * cb - np.float32(0.714136) * cr
-        rgb[rows, :, 2] = y + np.float32(1.772) * cb
-        rgb[rows] /= 255
+        values = ycbcr[rows].astype(np.float32)
+        values[:, :, 1:] -= 128
+        np.matmul(values, _TO_RGB.T, out=rgb[rows])
+    rgb /= 255
     return rgb
-
-
-def is_untouched(image: Image.Image) -> bool:
-    """Say whether an image is neither loaded nor to be reduced in loading."""
-    return bool(getattr(image, "tile", ())) and not getattr(image, "decoderconfig", ())
-
-
-def file_of(image: Image.Image) -> BinaryIO | None:
-    """Return a copy of the file behind a JPEG of Y, Cb and Cr that is not loaded yet, else None."""
-    file = getattr(image, "fp", None)
-    if image.format != "JPEG" or file is None or not (is_untouched(image) and is_ycbcr(image)):
-        return None
-    place = file.tell()
-    file.seek(0)
-    content = file.read()
-    file.seek(place)
-    return io.BytesIO(content)

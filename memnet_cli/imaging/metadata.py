@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import struct
@@ -125,30 +126,47 @@ def carried_exif(exif: Image.Exif, *, from_tiff: bool = False) -> bytes | None:
     """Return the EXIF block to carry to the output, its orientation set to 1.
 
     The thumbnail is left behind, since it would show the picture as it was before; of the tags of
-    a TIFF file those that describe its storage. A damaged block is dropped.
+    a TIFF file those that describe its storage; and tags that are damaged or of another type than
+    they have to be. A damaged block is dropped.
     """
     kept = Image.Exif()
     # the notes of some makers are in the byte order of the block
     kept.endian = exif.endian
-    try:
-        for tag in exif:
+    # Pillow's reader of this free-form block raises nearly anything on damaged ones
+    with contextlib.suppress(Exception):
+        for tag in list(exif):
             if tag in _SUB_DIRECTORIES:
-                kept[tag] = _sub_directory(exif, tag)
+                inner = _sub_directory(exif, tag)
+                if inner:
+                    kept[tag] = inner
             elif not from_tiff or tag in _DESCRIPTIVE_TAGS:
-                kept[tag] = _as_read(exif[tag])
+                kept.update(_writable(tag, exif.get(tag)))
         if _ORIENTATION in kept:
             kept[_ORIENTATION] = 1
         return kept.tobytes() if len(kept) else None
-    except Exception:
-        # Pillow's reader of this free-form block raises nearly anything on damaged ones
-        return None
+    return None
 
 
 def _sub_directory(exif: Image.Exif, tag: int) -> dict[int, Any]:
-    tags = {key: _as_read(value) for key, value in exif.get_ifd(tag).items()}
-    if ExifTags.IFD.Interop in tags:
-        tags[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
+    tags: dict[int, Any] = {}
+    with contextlib.suppress(Exception):
+        for key, read in exif.get_ifd(tag).items():
+            value = exif.get_ifd(key) if key == ExifTags.IFD.Interop else read
+            tags.update(_writable(key, value, inside=tag))
     return tags
+
+
+def _writable(tag: int, value: Any, inside: int | None = None) -> dict[int, Any]:
+    """Return a tag and its value, to be written as it was read; nothing if it cannot be."""
+    value = _as_read(value)
+    alone = Image.Exif()
+    try:
+        alone[tag if inside is None else inside] = value if inside is None else {tag: value}
+        alone.tobytes()
+    except Exception:
+        # of another type than the tag has to be, such as a resolution in letters
+        return {}
+    return {tag: value}
 
 
 def _as_read(value: Any) -> Any:

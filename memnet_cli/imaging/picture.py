@@ -183,13 +183,17 @@ def _white(samples: NDArray[Any]) -> np.float32:
 
 
 def as_shown(picture: Picture) -> Picture:
-    """Cut off what a JPEG file holds beyond black and white, which no viewer shows.
+    """Cut off what a JPEG file holds beyond black and white, and round to 8 bits, as viewers do.
 
     The overshoot of other files, such as noise in a floating-point TIFF, is meant and stays.
     """
     if picture.source.format != "JPEG":
         return picture
-    return replace(picture, pixels=np.clip(picture.pixels, 0.0, 1.0))
+    pixels = np.clip(picture.pixels, 0.0, 1.0)
+    pixels *= 255
+    np.rint(pixels, out=pixels)
+    pixels /= 255
+    return replace(picture, pixels=pixels)
 
 
 def picture_to_array(picture: Picture, dtype: DTypeLike) -> NDArray[np.generic]:

@@ -75,10 +75,12 @@ def earlier_quality(pixels: NDArray[np.floating]) -> int | None:
     pictures that were not resized since; the worst, if there were several.
 
     Args:
-        pixels: (H, W, 1) grey or (H, W, 3) RGB, in [0, 1].
+        pixels: (H, W, 1) grey or (H, W, 3) RGB, nominally in [0, 1]; taken as 8 bits hold them,
+            without whose roundings fine steps would fit too well.
     """
     top, left = (max(0, (side - _MOST_PIXELS) // 2) for side in pixels.shape[:2])
-    middle = _luma(pixels[top : top + _MOST_PIXELS, left : left + _MOST_PIXELS])
+    part = pixels[top : top + _MOST_PIXELS, left : left + _MOST_PIXELS]
+    middle = _luma(np.rint(np.clip(part, 0.0, 1.0) * 255.0) / 255.0)
     if min(middle.shape) < _SMALLEST:
         return None
     found = (_quality_of(_blocks(middle, *corner)) for corner in _corners(middle))

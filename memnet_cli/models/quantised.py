@@ -139,10 +139,13 @@ def largest_convolved() -> int:
         RuntimeError, AttributeError, NotImplementedError: where torch or the CPU has no such sums.
     """
     maps, side = 64, 8
-    convolution = _QuantisedConv.of(torch.ones(maps, maps, 3, 3), torch.zeros(maps), 1.0)
+    convolution = _QuantisedConv.of(
+        torch.ones(maps, maps, 3, 3, dtype=torch.float32), torch.zeros(maps), 1.0
+    )
     window = torch.full((1, maps, side, side), _CONVOLVED, dtype=torch.uint8)
-    total = torch.zeros(1, maps, side, side).contiguous(memory_format=torch.channels_last)
-    convolution.add_to(total, window.contiguous(memory_format=torch.channels_last), 1)
+    total = torch.zeros(1, maps, side, side, dtype=torch.float32)
+    total, window = (one.contiguous(memory_format=torch.channels_last) for one in (total, window))
+    convolution.add_to(total, window, 1)
     wanted = 9.0 * maps * _CONVOLVED
     exact = bool((total[:, :, 1:-1, 1:-1] - wanted).abs().max() < 1e-3 * wanted)
     return _CONVOLVED if exact else _CONVOLVED_WITHOUT_VNNI

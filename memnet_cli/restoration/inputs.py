@@ -52,7 +52,9 @@ def find_pictures(inputs: Sequence[str], outputs: Sequence[Path], recursive: boo
         OSError: for one that cannot be reached.
     """
     own = frozenset(map(real_path, outputs))
-    return list(dict.fromkeys(_found(inputs, own, recursive)))
+    found = _found(inputs, own, recursive)
+    once = {(file and same_file(file), relative): (file, relative) for file, relative in found}
+    return list(once.values())
 
 
 def foreign_pictures(inputs: Sequence[str], recursive: bool) -> tuple[Path, ...]:
@@ -89,12 +91,17 @@ def _matches(pattern: str, own: Collection[str], recursive: bool) -> Iterator[Fo
     # Path.glob takes no absolute patterns and would match hidden files
     for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207
         path = Path(match)
-        if inside and _is_in(path, inside):
+        if (inside and _is_in(path, inside)) or ("**" in pattern and _is_linked(path, fixed)):
             continue
         if path.is_dir() and recursive:
             yield from _below(path, fixed, own, recursive)
         elif path.is_file() and is_picture_name(path):
             yield path, path.relative_to(fixed)
+
+
+def _is_linked(path: Path, fixed: Path) -> bool:
+    """Say whether a match is in a folder that a link leads to, perhaps in circles."""
+    return any(folder.is_symlink() for folder in path.parents if fixed in folder.parents)
 
 
 def _is_in(path: Path, folders: Collection[str]) -> bool:

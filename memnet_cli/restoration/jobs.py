@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from memnet_cli.restoration.inputs import (
     Found,
     find_pictures,
     foreign_pictures,
+    real_path,
     same_file,
 )
 
@@ -48,7 +49,8 @@ class Job:
     def is_done(self) -> bool:
         """Say whether the output exists; what keeps that from being told is told by writing it."""
         try:
-            return self.target is not None and self.target.exists()
+            target = self.target
+            return target is not None and target.exists() and not target.is_dir()
         except OSError:
             return False
 
@@ -148,8 +150,9 @@ def plan_jobs(
         jobs = _jobs(found, inputs, output, naming)
         jobs = tuple(_with_comparison(job, compare) for job in jobs)
     except OSError as error:
-        raise UsageError(f"{error.filename} cannot be reached: {error.strerror}.") from None
-    jobs = _without_outputs(jobs, overwrite)
+        place = error.filename or "The current folder"
+        raise UsageError(f"{place} cannot be reached: {error.strerror}.") from None
+    jobs = _without_outputs(jobs, inputs, overwrite)
     _check_targets(jobs)
     return jobs
 
@@ -167,20 +170,34 @@ def formats_passed_over(inputs: Sequence[str], recursive: bool) -> str:
     return f"{len(foreign)} of formats that are not read ({formats})" if foreign else ""
 
 
-def _without_outputs(jobs: Sequence[Job], overwrite: bool) -> tuple[Job, ...]:
+def _without_outputs(
+    jobs: Sequence[Job], inputs: Sequence[str], overwrite: bool
+) -> tuple[Job, ...]:
     """Leave out inputs that are outputs of others, from an earlier run into the same folder.
 
     What may be there by another hand has no record of how it was restored, and stays an input
-    where it would be written over.
+    where it was named itself or would be written over.
     """
-    makers = {same_file(job.target): job for job in jobs if job.target is not None}
-    return tuple(
-        job
-        for job in jobs
-        if job.source is None
-        or makers.get(same_file(job.source), job) is job
-        or (overwrite and not _is_ours(job.source))
-    )
+    makers = {_place(job.target): job for job in jobs if job.target is not None}
+    named = {_place(Path(text)) for text in inputs}
+    return tuple(job for job in jobs if not _is_output(job, makers, named, overwrite))
+
+
+def _is_output(
+    job: Job, makers: Mapping[str, Job], named: Collection[str], overwrite: bool
+) -> bool:
+    """Say whether the input of a job is the output of another, and is to be left out as such."""
+    if job.source is None or (job.target is not None and _place(job.target) == _place(job.source)):
+        return False
+    place = _place(job.source)
+    if makers.get(place, job) is job:
+        return False
+    return _is_ours(job.source) or not (overwrite or place in named)
+
+
+def _place(path: Path) -> str:
+    """Return where a name is, whatever it links to."""
+    return os.path.join(real_path(path.parent), path.name)  # noqa: PTH118
 
 
 def _is_ours(path: Path) -> bool:

@@ -19,6 +19,7 @@ from memnet_cli.imaging.images import (
     Picture,
     check_sides,
     encode_image,
+    file_content,
     picture_size,
     read_image,
 )
@@ -30,9 +31,6 @@ from memnet_cli.restoration.side_by_side import write_side_by_side
 from memnet_cli.tasks import distance
 
 Status = Literal["restored", "unchanged", "skipped", "failed"]
-
-#: Formats in which writing what was read changes it.
-_LOSSY = frozenset({"jpeg", "webp"})
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ class Read:
         parts: the picture taken apart for its task; None without one, and where it is to be
             deblocked.
         seconds: that all this took.
-        content: of what cannot be read twice, else None.
+        content: the file, if it is to be written as it is.
     """
 
     job: Job
@@ -126,7 +124,7 @@ class Restored:
         degraded: the input, where it is to be shown beside the output.
         provenance: how the output was made, or None.
         outcome: what is known of it before it is written, its size at least.
-        content: of an input that cannot be read twice, else None.
+        content: the file to write as it is, or None.
     """
 
     picture: RestoredParts | Picture
@@ -171,10 +169,9 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
         return Outcome(job, "skipped", notes=("output exists",))
     start = time.perf_counter()
     try:
-        content = _streamed(job)
-        source = job.source if content is None else io.BytesIO(content)
-        assert source is not None
-        picture = read_image(source)
+        content = _content(job)
+        named = None if job.source is None else job.name
+        picture = read_image(io.BytesIO(content), name=named)
         check_target(job, scaled_shape(picture.height, picture.width, settings.scale))
         diagnosis = _diagnosed(picture, settings.task, restorers)
         restorer = _chosen(diagnosis, restorers)
@@ -185,17 +182,20 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
     except (ImageError, MemoryError) as error:
         return Outcome(job, "failed", error=sentence(error, job))
     seconds = time.perf_counter() - start
-    return Read(job, picture, diagnosis, restorer, parts, seconds, content)
+    kept = content if _is_copied(job, picture, diagnosis) else None
+    return Read(job, picture, diagnosis, restorer, parts, seconds, kept)
 
 
-def _streamed(job: Job) -> bytes | None:
-    """Return what comes by standard input or a pipe, which can be read but once; None of a file."""
-    if job.source is None:
-        return sys.stdin.buffer.read()
-    try:
-        return job.source.read_bytes() if job.source.is_fifo() else None
-    except OSError as error:
-        raise ImageError(f"{job.name} cannot be read: {error.strerror}.") from None
+def _content(job: Job) -> bytes:
+    """Return the file, which a pipe gives but once, and which may be another one later."""
+    return sys.stdin.buffer.read() if job.source is None else file_content(job.source)
+
+
+def _is_copied(job: Job, picture: Picture, diagnosis: Diagnosis) -> bool:
+    """Say whether a picture is left as it is, in a file as it is."""
+    source = picture.source
+    same = source.format == job.format.upper() and source.frames == 1
+    return same and diagnosis.task is None
 
 
 def _diagnosed(picture: Picture, task: str, restorers: Mapping[str, Restorer]) -> Diagnosis:
@@ -244,7 +244,7 @@ def write_result(item: Restored | Outcome, settings: Settings) -> Outcome:
             picture = picture.together((height, width))
             size = _write(job, picture, settings.quality, item.provenance)
         else:
-            size = _copy(job, picture, settings.quality, item.content)
+            size = _copy(item, picture, settings.quality)
     except (ImageError, OSError, MemoryError) as error:
         name = "Standard output" if job.target is None else str(job.target)
         return Outcome(job, "failed", error=_cannot_write(name, job, error))
@@ -264,15 +264,11 @@ def _write(job: Job, picture: Picture, quality: int, provenance: Mapping[str, st
     return _put(job, data)
 
 
-def _copy(job: Job, picture: Picture, quality: int, content: bytes | None) -> int:
-    """Write a picture that is left as it is; of a lossy format the file itself, where it can be."""
-    source = picture.source
-    lossy = job.format in _LOSSY and source.format == job.format.upper() and source.frames == 1
-    if lossy:
-        if content is None:
-            assert job.source is not None
-            content = job.source.read_bytes()
-        return _put(job, content)
+def _copy(item: Restored, picture: Picture, quality: int) -> int:
+    """Write a picture that is left as it is: the file itself where it is of the output's format."""
+    job = item.outcome.job
+    if item.content is not None:
+        return _put(job, item.content)
     return _write(job, picture, quality, None)
 
 

@@ -41,7 +41,8 @@ class Split:
         lying: for jpeg, whether the picture lies on its side in the file, and with it the table
             that networks know.
         hidden: that colour, (C,).
-        small: for sr, the luma before it was enlarged, (h, w) float32.
+        bounds: for sr, the least and the most that the luma can have been before it was enlarged,
+            (h, w) float32 each, infinite where the picture was cut off at black or white.
         space: grey as it is, YCbCr, with the chroma of a JPEG file or without, or opponent colours.
         channels: those of ``space`` that are restored.
         planes: these channels, (H, W) float32, in [0, 1] but for noise and the bicubic overshoot;
@@ -55,7 +56,7 @@ class Split:
     blocks: tuple[JpegBlocks | None, ...] = ()
     lying: bool = False
     hidden: NDArray[np.float32] | None = None
-    small: Plane | None = None
+    bounds: tuple[Plane, Plane] | None = None
 
 
 def enlarge(picture: Picture, shape: tuple[int, int]) -> Picture:
@@ -82,10 +83,9 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
     hidden = hidden_colour(picture)
     if hidden is not None:
         picture = with_nearest_colours(picture)
-    small = None
+    bounds = None
     if scale != 1:
-        own = OWN if picture.is_grey else YCBCR
-        small = _taken_apart(picture, own, (0,)).planes[0]
+        bounds = _bounds(picture)
         picture = enlarge(picture, (picture.height * scale, picture.width * scale))
     if picture.is_grey:
         parts = _taken_apart(picture, OWN, (0,))
@@ -93,7 +93,7 @@ def split(picture: Picture, task: Task, *, scale: int = 1, chroma: bool = False)
         parts = _taken_apart(as_shown(picture), OPPONENT, (0, 1, 2))
     else:
         parts = _taken_apart(picture, *((JPEG, (0, 1, 2)) if chroma else (YCBCR, (0,))))
-    parts = replace(parts, hidden=hidden, small=small)
+    parts = replace(parts, hidden=hidden, bounds=bounds)
     if task.name != "jpeg" or picture.source.luma_blocks is None:
         return parts
     lying = picture.source.luma_blocks.lying
@@ -164,10 +164,19 @@ def as_the_file_allows(parts: Split, planes: Sequence[Plane]) -> tuple[Plane, ..
 
 def as_the_small_picture_allows(parts: Split, planes: Sequence[Plane]) -> tuple[Plane, ...]:
     """Return planes of which the luma, for sr, shrinks to that of the picture, to its rounding."""
-    if parts.small is None:
+    if parts.bounds is None:
         return tuple(planes)
-    half_a_level = 0.5 / (2**parts.picture.bit_depth - 1)
-    return (back_projected(planes[0], parts.small, half_a_level), *planes[1:])
+    return (back_projected(planes[0], *parts.bounds), *planes[1:])
+
+
+def _bounds(picture: Picture) -> tuple[Plane, Plane]:
+    """Return what luma can have been before it was rounded, and cut off in any channel."""
+    luma = _taken_apart(picture, OWN if picture.is_grey else YCBCR, (0,)).planes[0]
+    half_a_level = np.float32(0.5 / (2**picture.bit_depth - 1))
+    black = (picture.pixels < half_a_level).any(axis=2)
+    white = (picture.pixels > 1 - half_a_level).any(axis=2)
+    least = np.where(black, np.float32(-np.inf), luma - half_a_level)
+    return least, np.where(white, np.float32(np.inf), luma + half_a_level)
 
 
 def merge(parts: Split, planes: Sequence[Plane], shape: tuple[int, int]) -> Picture:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from memnet_cli.imaging.images import Picture, picture_from_array, write_image
+from memnet_cli.imaging.picture import as_shown
 from memnet_cli.restoration.planes import enlarge
 
 _DIVIDER = 4
@@ -14,7 +15,7 @@ _DIVIDER = 4
 
 def side_by_side(degraded: Picture, restored: Picture) -> Picture:
     """Put the degraded picture, enlarged to the same size, left of the restored one."""
-    left = np.clip(enlarge(degraded, (restored.height, restored.width)).pixels, 0.0, 1.0)
+    left = np.clip(enlarge(as_shown(degraded), (restored.height, restored.width)).pixels, 0.0, 1.0)
     divider = np.ones((restored.height, _DIVIDER, left.shape[2]), dtype=np.float32)
     return picture_from_array(np.concatenate([left, divider, restored.pixels], axis=1))
 

@@ -130,3 +130,11 @@ def test_a_full_standard_output_is_one_sentence(arguments: tuple[str, ...]) -> N
         )
     assert ended.stderr == "Error: Standard output cannot be written: No space left on device.\n"
     assert ended.returncode == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shells of Unix close streams")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_failure(closed: str) -> None:
+    command = f'"{sys.executable}" -m memnet_cli models {closed}'
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

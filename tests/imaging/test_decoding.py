@@ -437,6 +437,22 @@ def test_damaged_exif_is_no_reason_to_refuse_a_picture(patch: NDArray[np.uint8])
     assert picture.source.exif is None
 
 
+def test_a_tag_of_a_wrong_type_costs_no_other(patch: NDArray[np.uint8]) -> None:
+    """A resolution in letters, as some cameras write it, beside model, date and copyright."""
+    values = {0x110: b"EOS 5D\0", 0x11A: b"72.00\0", 0x132: b"2009:07:14 18:30:00\0"}
+    place, entries, behind = 8 + 2 + 12 * len(values) + 4, b"", b""
+    for tag, value in values.items():
+        entries += struct.pack("<HHLL", tag, 2, len(value), place + len(behind))
+        behind += value + b"\0" * (len(value) % 2)
+    directory = struct.pack("<H", len(values)) + entries + struct.pack("<L", 0) + behind
+    block = b"Exif\0\0II*\0" + struct.pack("<L", 8) + directory
+    carried = _read(_saved(Image.fromarray(patch), "JPEG", exif=block)).source.exif
+    assert carried is not None
+    tags = Image.Exif()
+    tags.load(carried)
+    assert dict(tags) == {0x110: "EOS 5D", 0x132: "2009:07:14 18:30:00"}
+
+
 def test_the_suffix_does_not_matter(tmp_path: Path, patch: NDArray[np.uint8]) -> None:
     path = tmp_path / "really a jpeg.png"
     path.write_bytes(_saved(Image.fromarray(patch), "JPEG"))

@@ -291,6 +291,15 @@ def test_exif_too_long_for_jpeg_gives_way_to_the_record(photo: Picture) -> None:
         assert kept[ExifTags.Base.ImageDescription] == "x" * 70_000
 
 
+def test_the_record_gives_way_to_exif_that_fits_without_it(photo: Picture) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "x" * 65_400
+    picture = replace(photo, source=Source(exif=exif.tobytes()))
+    content = encode_image(picture, "jpeg", provenance=_RECORD)
+    assert _open(content).getexif()[ExifTags.Base.ImageDescription] == "x" * 65_400
+    assert read_provenance(io.BytesIO(content)) == {}
+
+
 def test_the_storage_of_a_tiff_is_not_carried_into_exif(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(

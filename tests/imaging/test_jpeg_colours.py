@@ -1,6 +1,7 @@
 """Against the equations of JFIF written out, Pillow's own conversion, and Pillow's decoder."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,9 +83,38 @@ def test_an_open_image_gives_the_same_and_is_left_alone() -> None:
     image = Image.open(file)
     place = file.tell()
     np.testing.assert_array_equal(picture_from_pil(image).pixels, read_image(file).pixels)
+    assert image.fp is None  # loaded, as by any other use
     file.seek(place)
     assert (image.mode, image.size) == ("RGB", (48, 48))
     np.testing.assert_array_equal(np.asarray(image), np.asarray(Image.open(file)))
+
+
+def test_what_was_changed_in_an_open_image_counts() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    image = Image.fromarray(patchwork()[:32], "YCbCr")
+    image.save(file, "JPEG", exif=exif, icc_profile=b"profile")
+    opened = Image.open(file)
+    opened.getexif()[0x0112] = 1
+    opened.info.pop("icc_profile")
+    picture = picture_from_pil(opened)
+    assert (picture.height, picture.width) == (32, 48)
+    assert picture.source.icc_profile is None
+
+
+def test_the_first_picture_of_several_is_read_alike(tmp_path: Path) -> None:
+    first, second = (Image.fromarray(patchwork(side), "YCbCr").convert("RGB") for side in (48, 96))
+    path = tmp_path / "two.mpo"
+    first.save(path, "MPO", save_all=True, append_images=[second])
+    image = Image.open(path)
+    assert image.format == "MPO"
+    np.testing.assert_array_equal(picture_from_pil(image).pixels, read_image(path).pixels)
+    image = Image.open(path)
+    image.seek(1)
+    shown = np.asarray(image.copy())
+    image.seek(1)
+    assert np.abs(picture_to_array(picture_from_pil(image), np.uint8) - shown.astype(int)).max() < 2
 
 
 def test_a_loaded_image_gives_its_own_pixels() -> None:

@@ -12,18 +12,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from memnet_cli.errors import ImageError
 from memnet_cli.files import write_atomically
 from memnet_cli.imaging import images
 from memnet_cli.imaging.images import Picture, encode_image, picture_from_array, read_image
 from memnet_cli.restoration import picture_files
-from memnet_cli.restoration.detect import before_enlarging, diagnose
+from memnet_cli.restoration.detect import Diagnosis, before_enlarging, diagnose
 from memnet_cli.restoration.engine import Engine, Plane, Restored
 from memnet_cli.restoration.folder import (
     FileThreads,
@@ -102,7 +104,8 @@ def one_by_one(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) 
     trained = {name: restorer.trained_range for name, restorer in restorers.items()}
     task = diagnose(picture, trained).task if settings.task == "auto" else settings.task
     if task is None:
-        return encode_image(picture, job.format)
+        same = picture.source.format == job.format.upper() and picture.source.frames == 1
+        return job.source.read_bytes() if same else encode_image(picture, job.format)
     before = None
     diagnosis = before_enlarging(picture)
     if settings.task == "sr" and "jpeg" in restorers and diagnosis.deblock:
@@ -196,9 +199,9 @@ def test_model_overlaps_with_reading_and_writing(
     was_read = {job.source: threading.Event() for job in jobs}
     read, restore = images.read_image, Engine.restore
 
-    def reading(source: Path) -> Picture:
-        picture = read(source)
-        was_read[source].set()
+    def reading(source: BinaryIO, *, name: str) -> Picture:
+        picture = read(source, name=name)
+        was_read[Path(name)].set()
         return picture
 
     def restoring(self: Engine, planes: Sequence[Plane]) -> list[Restored]:
@@ -315,11 +318,11 @@ def test_ctrl_c(
     read, restore = images.read_image, Engine.restore
     released = threading.Event()
 
-    def reading(source: Path) -> Picture:
-        if source.name == "04.png":
+    def reading(source: BinaryIO, *, name: str) -> Picture:
+        if Path(name).name == "04.png":
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             released.wait(0.2)
-        return read(source)
+        return read(source, name=name)
 
     def restoring(self: Engine, planes: Sequence[Plane]) -> list[Restored]:
         if len(told) == 4:
@@ -405,6 +408,30 @@ def test_an_unchanged_jpeg_from_a_pipe_is_written_as_it_came(
     feeder.join()
     assert outcome.status == "unchanged"
     assert (many.parent / "out.jpg").read_bytes() == content.getvalue()
+
+
+def test_what_is_left_as_it_is_is_what_was_read(
+    many: Path, restorers: Restorers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file in the place of an input, while its group is restored, is not written."""
+    content = io.BytesIO()
+    chunks = PngInfo()
+    chunks.add_text("Author", "A. Nonymous")
+    Image.new("RGB", (40, 30), "teal").save(content, "PNG", pnginfo=chunks, dpi=(300, 300))
+    for number in range(12):
+        (many / f"{number:02}.png").unlink()
+    source = many / "clean.png"
+    source.write_bytes(content.getvalue())
+
+    def replaced(picture: Picture, trained: Mapping[str, tuple[int, int]]) -> Diagnosis:
+        source.write_bytes(b"other")
+        return diagnose(picture, trained)
+
+    monkeypatch.setattr(picture_files, "diagnose", replaced)
+    job = Job(source, Path("clean.png"), many.parent / "out.png", "png")
+    (outcome,) = restore_folder([job], Settings("auto"), restorers)
+    assert outcome.status == "unchanged"
+    assert (many.parent / "out.png").read_bytes() == content.getvalue()
 
 
 def test_threads_for_files() -> None:

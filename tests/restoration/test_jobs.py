@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -219,3 +220,31 @@ def test_unknown_field_in_suffix(suffix: str) -> None:
 def test_suffix_is_no_folder() -> None:
     with pytest.raises(UsageError, match="names a folder"):
         Naming(suffix="/x").output_name(Path("a.png"), "png")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_patterns_do_not_go_round_in_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    (tmp_path / "in" / "a" / "p.png").touch()
+    (tmp_path / "in" / "a" / "up").symlink_to("..")
+    (tmp_path / "linked").symlink_to("in")
+    monkeypatch.chdir(tmp_path)
+    for pattern in ("in/**/*.png", "linked/**/*.png"):
+        (job,) = plan_jobs([pattern], "out/", recursive=False, naming=Naming())
+        assert job.relative == Path("a/p.png")
+
+
+def test_two_spellings_of_a_file_are_one_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "p.png").touch()
+    monkeypatch.chdir(tmp_path)
+    inputs = ["in/p.png", "in/../in/p.png", str(tmp_path / "in" / "p.png")]
+    (job,) = plan_jobs(inputs, "out/", recursive=False, naming=Naming())
+    assert job.source == Path(tmp_path / "in" / "p.png") or job.source == Path("in/p.png")
+
+
+def test_a_folder_in_the_place_of_an_output_is_no_output(tmp_path: Path) -> None:
+    (tmp_path / "p.png").mkdir()
+    assert not Job(None, Path("p.png"), tmp_path / "p.png", "png").is_done()
