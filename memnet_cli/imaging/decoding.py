@@ -129,7 +129,10 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
         xmp=carried_xmp(image.info.get("xmp")),
         frames=frames,
     )
-    picture = picture_of_samples(samples, bit_depth=depth, source=source)
+    if colours is None:
+        picture = picture_of_samples(samples, bit_depth=depth, source=source)
+    else:
+        picture = Picture(np.ascontiguousarray(samples, np.float32), None, depth, source)
     blocks = luma_blocks_of(image, orientation, upright)
     if not (untouched or (blocks and is_held_in(picture.pixels, blocks))):
         return picture

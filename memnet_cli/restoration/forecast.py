@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from memnet_cli.restoration.memory import overhead
 from memnet_cli.restoration.picture_files import check_target, is_done
 from memnet_cli.restoration.restorer import Restorer, scaled_shape
 
+#: What an output has beside its pixels and what it takes over of the input.
+_OUTPUT_HEADERS = 1 << 14
 #: Sides of the planes that the speed is measured on, and how many seconds are too long for that.
 _TRIAL_SIDE, _LARGER_SIDE, _LONG = 96, 320, 0.6
 
@@ -33,7 +36,7 @@ class PlannedFile:
         tile: side of the tiles in pixels, or None for the whole picture at once.
         memory: bytes on the device.
         seconds: predicted.
-        disk: bytes that the output takes at most (uncompressed).
+        disk: bytes that the output takes at most: not compressed, with all of the input beside.
         error: one sentence, if it cannot be done.
     """
 
@@ -143,7 +146,9 @@ def _plan(
         size = picture_size(job.source)
         height, width = scaled_shape(size.height, size.width, settings.scale)
         check_target(job, (height, width))
-    except ImageError as error:
+        _check_place(job)
+        content = job.source.stat().st_size
+    except (ImageError, OSError) as error:
         return PlannedFile(job, "fail", error=str(error))
     first, restorer = next(iter(restorers.items()))
     engine = restorer.engine
@@ -163,8 +168,31 @@ def _plan(
         tile=None if whole else side,
         memory=round(seen * engine.bytes_per_pixel * overhead(engine.runtime.device)),
         seconds=seconds,
-        disk=width * height * size.channels * size.bit_depth // 8,
+        disk=_row_bytes(width, size) * height + content + _OUTPUT_HEADERS,
     )
+
+
+def _check_place(job: Job) -> None:
+    """Raise ImageError for an output that cannot be where it is to be."""
+    if job.target is None:
+        return
+    problem = None
+    try:
+        job.target.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # such as a name that is too long
+        problem = error.strerror
+    folder = next(parent for parent in job.target.absolute().parents if parent.exists())
+    if problem is None and not os.access(folder, os.W_OK | os.X_OK):
+        problem = f"{folder} may not be written to"
+    if problem is not None:
+        raise ImageError(f"{job.target} cannot be written: {problem}.")
+
+
+def _row_bytes(width: int, size: PictureSize) -> int:
+    """Return the bytes of a row that is not compressed, filled up as BMP does."""
+    return -(-width * size.channels * size.bit_depth // 8 // 4) * 4
 
 
 def _planes(size: PictureSize, restorer: Restorer, chroma: bool) -> float:

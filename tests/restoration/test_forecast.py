@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from memnet_cli.restoration import forecast as forecasts
-from memnet_cli.restoration.folder import Settings
+from memnet_cli.restoration.folder import Settings, restore_folder
 from memnet_cli.restoration.forecast import forecast
 from memnet_cli.restoration.jobs import Naming, plan_jobs
 from memnet_cli.restoration.restorer import Restorer
@@ -111,3 +112,48 @@ def test_the_speed_is_that_of_a_larger_plane_where_it_is_quick(
     monkeypatch.setattr(time, "perf_counter", lambda: slow.now)
     pace = forecasts._seconds_per_pixel(slow)  # type: ignore[arg-type]
     assert pace == pytest.approx(plane / side**2 + 1e-7)
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "tiff", "bmp"])
+def test_the_disk_suffices_for_whatever_comes_along(
+    tmp_path: Path, restorers: dict[str, Restorer], format: str
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "camera"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] = bytes(range(256)) * 230
+    (tmp_path / "in").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (61, 61), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "in" / "grey.png", exif=exif)
+    Image.fromarray(noise > 127).save(tmp_path / "in" / "letters.tif")
+    jobs = plan_jobs(
+        [str(tmp_path / "in")], str(tmp_path / "out"), recursive=False, naming=Naming(format)
+    )
+    one, settings = {"denoise": restorers["denoise"]}, Settings("denoise", quality=95)
+    plan = forecast(jobs, settings, one)
+    for planned, outcome in zip(plan.files, restore_folder(jobs, settings, one), strict=True):
+        assert 0 < outcome.bytes <= planned.disk < outcome.bytes + (1 << 17)
+
+
+def test_what_cannot_be_written_is_told(folder: Path, restorers: dict[str, Restorer]) -> None:
+    one = {"denoise": restorers["denoise"]}
+    (job, *_) = plan_jobs(
+        [str(folder)], str(folder.parent / "out"), recursive=False, naming=Naming(suffix="_{ext}")
+    )
+    long = replace(job, target=folder / f"{'x' * 300}.png")
+    (failed,) = forecast([long], Settings("denoise"), one).files
+    assert failed.error is not None
+    assert failed.error.endswith("cannot be written: File name too long.")
+    within = replace(job, target=folder / "a.png" / "b.png")
+    (failed,) = forecast([within], Settings("denoise"), one).files
+    assert failed.action == "fail"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
+def test_a_folder_that_may_not_be_written_to_is_told(
+    folder: Path, restorers: dict[str, Restorer]
+) -> None:
+    folder.chmod(0o500)
+    (job, *_) = plan_jobs([str(folder)], str(folder / "out"), recursive=False, naming=Naming())
+    (failed,) = forecast([job], Settings("denoise"), {"denoise": restorers["denoise"]}).files
+    folder.chmod(0o700)
+    assert failed.error is not None and "may not be written to" in failed.error
