@@ -48,8 +48,10 @@ from memnet_cli.imaging.metadata import (
     XMP_TAG,
     carried_exif,
     carried_xmp,
+    dpi_of,
     exif_of_tiff,
     orientation_of,
+    png_colours_of,
     profile_of_tiff,
     provenance_of,
 )
@@ -128,6 +130,8 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
         icc_profile=_profile(image),
         xmp=carried_xmp(image.info.get("xmp")),
         frames=frames,
+        dpi=dpi_of(image, orientation),
+        png_colours=png_colours_of(image),
     )
     if colours is None:
         picture = picture_of_samples(samples, bit_depth=depth, source=source)

@@ -226,8 +226,8 @@ def picture_from_pil(image: Image.Image) -> Picture:
 def picture_to_pil(picture: Picture) -> Image.Image:
     """Return a Pillow image of mode L, LA, RGB or RGBA, or I;16 for grey of 16 bits.
 
-    Colour of 16 bits is rounded to 8, since Pillow has no mode for it. ICC profile, EXIF and XMP
-    are in ``info``.
+    Colour of 16 bits is rounded to 8, since Pillow has no mode for it. ICC profile, EXIF, XMP and
+    resolution are in ``info``.
     """
     deep = picture.bit_depth > 8 and picture.is_grey and picture.alpha is None
     image = to_pil(picture_to_array(picture, np.uint16 if deep else np.uint8))
@@ -237,4 +237,6 @@ def picture_to_pil(picture: Picture) -> Image.Image:
         image.info["exif"] = picture.source.exif
     if picture.source.xmp is not None:
         image.info["xmp"] = picture.source.xmp
+    if picture.source.dpi is not None:
+        image.info["dpi"] = picture.source.dpi
     return image

@@ -21,6 +21,8 @@ _RECORD = ExifTags.Base.ProcessingSoftware
 _ICC_PROFILE = 34675
 #: Of TIFF, and the keyword of PNG.
 XMP_TAG, _XMP_KEYWORD = 700, "XML:com.adobe.xmp"
+#: More pixels an inch than any scanner has.
+_MOST_DPI = 60_000
 #: One JPEG segment holds no more.
 _LONGEST_JPEG_XMP = 65504
 _BIGTIFF = 43
@@ -66,6 +68,30 @@ def orientation_of(exif: Image.Exif) -> int:
     except (TypeError, ValueError):
         return 1
     return value if 1 <= value <= 8 else 1
+
+
+def dpi_of(image: Image.Image, orientation: int) -> tuple[float, float] | None:
+    """Return the pixels an inch, across and down the upright picture; None without sense."""
+    try:
+        across, down = (float(number) for number in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+    if not (0 < across < _MOST_DPI and 0 < down < _MOST_DPI):
+        return None
+    return (down, across) if orientation >= 5 else (across, down)
+
+
+def png_colours_of(image: Image.Image) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the chunks of gamma and primaries of a PNG, as they are written."""
+    if image.format != "PNG":
+        return ()
+    gamma, primaries = image.info.get("gamma"), image.info.get("chromaticity")
+    told = ((b"gAMA", () if gamma is None else (gamma,)), (b"cHRM", primaries or ()))
+    return tuple(
+        (name, b"".join(struct.pack(">I", round(number * 100_000)) for number in numbers))
+        for name, numbers in told
+        if numbers
+    )
 
 
 def exif_of_tiff(file: BinaryIO) -> Image.Exif:

@@ -49,6 +49,8 @@ class Source:
         chroma_blocks: of a JPEG of YCbCr, those of Cb and Cr, in samples ``chroma_step`` apart;
             None for others.
         frames: how many frames or pages the file holds; the first was read.
+        dpi: pixels an inch, across and down, where the file says that.
+        png_colours: of a PNG, the chunks (name, content) that say what its samples stand for.
     """
 
     format: str | None = None
@@ -60,6 +62,8 @@ class Source:
     chroma_step: tuple[int, int] = (1, 1)
     chroma_blocks: tuple[JpegBlocks, JpegBlocks] | None = None
     frames: int = 1
+    dpi: tuple[float, float] | None = None
+    png_colours: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True)

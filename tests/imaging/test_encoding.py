@@ -24,6 +24,7 @@ from memnet_cli.imaging.images import (
     Source,
     encode_image,
     picture_from_array,
+    picture_from_pil,
     picture_to_array,
     read_image,
     read_provenance,
@@ -387,3 +388,47 @@ def test_wrong_formats_and_qualities_are_wrong_usage(photo: Picture) -> None:
     for quality in (0, 101, -5):
         with pytest.raises(UsageError, match=f"quality {quality} is out of range"):
             encode_image(photo, "jpeg", quality=quality)
+
+
+@pytest.mark.parametrize("source", ["jpeg", "png", "bmp", "tiff"])
+@pytest.mark.parametrize("format", ["jpeg", "png", "bmp", "tiff"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_resolution_is_kept(photo: Picture, source: str, format: str, deep: bool) -> None:
+    file = io.BytesIO()
+    Image.fromarray(picture_to_array(photo, np.uint8)).save(file, source, dpi=(300, 600))
+    picture = read_image(file)
+    assert picture.source.dpi == pytest.approx((300, 600), abs=0.1)
+    written = _open(encode_image(replace(picture, bit_depth=16 if deep else 8), format))
+    assert written.info["dpi"] == pytest.approx((300, 600), abs=0.1)
+
+
+def test_the_resolution_is_turned_with_the_picture(photo: Picture) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    file = io.BytesIO()
+    image = Image.fromarray(picture_to_array(photo, np.uint8))
+    image.save(file, "JPEG", dpi=(300, 600), exif=exif)
+    assert read_image(file).source.dpi == (600, 300)
+
+
+@pytest.mark.parametrize("dpi", [(0, 72), (float("nan"), 72), ("x", 1), 72, None])
+def test_a_resolution_without_sense_is_none(dpi: object) -> None:
+    image = Image.new("L", (2, 2))
+    image.info["dpi"] = dpi
+    assert picture_from_pil(image).source.dpi is None
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_the_samples_of_a_png_stand_for_is_kept(photo: Picture, deep: bool) -> None:
+    chunks = PngInfo()
+    chunks.add(b"gAMA", struct.pack(">I", 100_000))
+    adobe = (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+    primaries = b"".join(struct.pack(">I", round(x * 100_000)) for x in adobe)
+    chunks.add(b"cHRM", primaries)
+    file = io.BytesIO()
+    Image.fromarray(picture_to_array(photo, np.uint8)).save(file, "PNG", pnginfo=chunks)
+    picture = replace(read_image(file), bit_depth=16 if deep else 8)
+    written = _open(encode_image(picture, "png"))
+    assert written.info["gamma"] == 1.0
+    assert written.info["chromaticity"] == pytest.approx(adobe)
+    assert "gamma" not in _open(encode_image(picture, "tiff")).info
