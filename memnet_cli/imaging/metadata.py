@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
+from memnet_cli.imaging.exif_types import with_standard_types
+
 #: EXIF orientations that flip a picture, after they have exchanged its sides if they do.
 FLIPPED_VERTICALLY = frozenset({3, 4, 7, 8})
 FLIPPED_HORIZONTALLY = frozenset({2, 3, 6, 7})
@@ -239,7 +241,7 @@ def exif_to_write(
         tags[_RECORD] = json.dumps(dict(provenance))
         if _SOFTWARE in provenance and ExifTags.Base.Software not in tags:
             tags[ExifTags.Base.Software] = provenance[_SOFTWARE]
-    return tags.tobytes() if len(tags) else None
+    return with_standard_types(tags.tobytes()) if len(tags) else None
 
 
 def text_chunks(provenance: Mapping[str, str], xmp: bytes | None = None) -> PngInfo:

@@ -1,0 +1,72 @@
+"""Against the table of the EXIF standard, read back by Pillow's reader of TIFF directories."""
+
+import io
+from typing import Any
+
+import pytest
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from memnet_cli.imaging.exif_types import with_standard_types
+
+EXIF, GPS = ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo
+
+
+def block(endian: str) -> bytes:
+    """Return a block such as a camera's, as Pillow writes it."""
+    exif = Image.Exif()
+    exif.endian = endian
+    exif[ExifTags.Base.Model] = "camera"
+    inner = exif.get_ifd(EXIF)
+    inner[ExifTags.Base.MakerNote] = b"note" * 20
+    inner[ExifTags.Base.SceneType] = b"\1"
+    inner[ExifTags.Base.ExposureBiasValue] = TiffImagePlugin.IFDRational(0, 3)
+    inner[ExifTags.Base.FNumber] = TiffImagePlugin.IFDRational(28, 10)
+    inner[ExifTags.Base.DateTimeOriginal] = "2009:07:14 18:30:00"
+    exif.get_ifd(GPS)[ExifTags.GPS.GPSProcessingMethod] = b"ASCII\0\0\0GPS"
+    return exif.tobytes()
+
+
+def types_in(content: bytes, tag: int) -> dict[int, int]:
+    """Return the types of the tags of the directory that ``tag`` points to."""
+    file = io.BytesIO(content.removeprefix(b"Exif\0\0"))
+    head = file.read(8)
+    first = TiffImagePlugin.ImageFileDirectory_v2(head)
+    file.seek(first.next)
+    first.load(file)
+    inner = TiffImagePlugin.ImageFileDirectory_v2(head, group=tag)
+    file.seek(first[tag])
+    inner.load(file)
+    return dict(inner.tagtype)
+
+
+@pytest.mark.parametrize("endian", ["<", ">"])
+def test_types_are_those_of_the_standard(endian: str) -> None:
+    before = block(endian)
+    after = with_standard_types(before)
+    assert len(after) == len(before)
+    types: dict[Any, int] = types_in(after, EXIF)
+    assert types[ExifTags.Base.MakerNote] == types[ExifTags.Base.SceneType] == 7
+    assert types[ExifTags.Base.ExposureBiasValue] == 10
+    assert types[ExifTags.Base.FNumber] == 5
+    assert types[ExifTags.Base.DateTimeOriginal] == 2
+    assert types_in(after, GPS)[ExifTags.GPS.GPSProcessingMethod] == 7
+    assert with_standard_types(after) == after
+
+
+@pytest.mark.parametrize("endian", ["<", ">"])
+def test_values_stay(endian: str) -> None:
+    one, other = Image.Exif(), Image.Exif()
+    one.load(block(endian))
+    other.load(with_standard_types(block(endian)))
+    assert dict(one) == dict(other)
+    for tag in (EXIF, GPS):
+        assert dict(one.get_ifd(tag)) == dict(other.get_ifd(tag))
+
+
+def test_a_block_without_directories_stays() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "camera"
+    content = exif.tobytes()
+    assert with_standard_types(content) == content
+    bare = content.removeprefix(b"Exif\0\0")
+    assert with_standard_types(bare) == bare
