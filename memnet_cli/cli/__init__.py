@@ -72,8 +72,11 @@ def _options(
 
 def main() -> None:
     """Run the command line; every known failure becomes one sentence and an exit code."""
-    open_streams()
+    closed = open_streams()
     let_others_run()
+    if "stdout" in closed and sys.argv[-1] == "-":
+        print_error("The output '-' is standard output, which is closed: give a file or folder.")
+        sys.exit(2)
     logging.basicConfig(format="Warning: %(message)s")
     # Pillow warns of damaged EXIF, which costs the user nothing
     warnings.filterwarnings("ignore", module="PIL")

@@ -15,19 +15,25 @@ from types import FrameType
 _SPIN_COUNT = "10000"
 
 
-def open_streams() -> None:
+def open_streams() -> frozenset[str]:
     """Put the null device in the place of standard streams that were closed (``>&-``).
 
     Else the next file that is opened would take their place, and be written to.
+
+    Returns:
+        Which were closed: "stdin", "stdout", "stderr".
     """
+    closed = set()
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            closed.add(name)
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+    return frozenset(closed)
 
 
 def let_others_run() -> None:

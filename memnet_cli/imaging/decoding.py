@@ -48,7 +48,6 @@ from memnet_cli.imaging.metadata import (
     XMP_TAG,
     carried_exif,
     carried_xmp,
-    dpi_of,
     exif_of_tiff,
     orientation_of,
     png_colours_of,
@@ -57,6 +56,7 @@ from memnet_cli.imaging.metadata import (
 )
 from memnet_cli.imaging.picture import Picture, PictureSize, Source, picture_of_samples
 from memnet_cli.imaging.quantisation import is_held_in
+from memnet_cli.imaging.resolution import dpi_of, dpi_of_tiff
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
@@ -161,6 +161,7 @@ def _decode_tiff(file: BinaryIO, max_pixels: int) -> Picture:
         xmp=carried_xmp(exif.get(XMP_TAG)),
         exif=carried_exif(exif, from_tiff=True),
         frames=page.pages,
+        dpi=dpi_of_tiff(exif, orientation_of(exif)),
     )
     return picture_of_samples(samples, bit_depth=16, source=source)
 

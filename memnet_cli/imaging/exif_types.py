@@ -10,7 +10,10 @@ import struct
 
 from PIL import ExifTags
 
-_BYTE, _RATIONAL, _UNDEFINED, _SRATIONAL = 1, 5, 7, 10
+_BYTE, _LONG, _RATIONAL, _UNDEFINED, _SRATIONAL = 1, 4, 5, 7, 10
+_EXIF, _GPS, _INTEROP = (
+    int(tag) for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop)
+)
 _HEADER = b"Exif\0\0"
 _POINTERS = frozenset(
     {int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo), int(ExifTags.IFD.Interop)}
@@ -46,32 +49,48 @@ _GPS_TYPES = dict.fromkeys(
 )
 #: By the tag that points to a directory; the first directory has none of them.
 _TYPES: dict[int, dict[int, tuple[int, int]]] = {
-    int(ExifTags.IFD.Exif): {int(tag): types for tag, types in _EXIF_TYPES.items()},
-    int(ExifTags.IFD.GPSInfo): {int(tag): types for tag, types in _GPS_TYPES.items()},
-    int(ExifTags.IFD.Interop): {2: (_BYTE, _UNDEFINED)},
+    _EXIF: {int(tag): types for tag, types in _EXIF_TYPES.items()},
+    _GPS: {int(tag): types for tag, types in _GPS_TYPES.items()},
+    _INTEROP: {2: (_BYTE, _UNDEFINED)},
 }
 
 
 def with_standard_types(block: bytes) -> bytes:
     """Return an EXIF block of Pillow's writing with the types of the standard.
 
+    Directories are followed from the first to those of EXIF and GPS, and from EXIF's to that of
+    interoperability; a block that cannot be read so is returned as it is.
+
     Args:
         block: from "Exif\\0\\0" or from the byte order on; as long afterwards.
     """
     start = len(_HEADER) if block.startswith(_HEADER) else 0
-    changed = bytearray(block)
     order = "<" if block[start : start + 2] == b"II" else ">"
-    (first,) = struct.unpack_from(order + "L", block, start + 4)
-    waiting: list[tuple[int, dict[int, tuple[int, int]]]] = [(first, {})]
-    while waiting:
-        place, types = waiting.pop()
-        (count,) = struct.unpack_from(order + "H", block, start + place)
-        for number in range(count):
-            entry = start + place + 2 + 12 * number
-            tag, kind = struct.unpack_from(order + "HH", block, entry)
-            if tag in types and types[tag][0] == kind:
-                struct.pack_into(order + "H", changed, entry + 2, types[tag][1])
-            if tag in _TYPES:
-                inside = struct.unpack_from(order + "L", block, entry + 8)[0]
-                waiting.append((inside, _TYPES[tag]))
+    changed = bytearray(block)
+    try:
+        (first,) = struct.unpack_from(order + "L", block, start + 4)
+        pointers = _retyped(changed, start, order, first, {})
+        for directory in (_EXIF, _GPS):
+            if directory in pointers:
+                inner = _retyped(changed, start, order, pointers[directory], _TYPES[directory])
+                if directory == _EXIF and _INTEROP in inner:
+                    _retyped(changed, start, order, inner[_INTEROP], _TYPES[_INTEROP])
+    except struct.error:
+        return block
     return bytes(changed)
+
+
+def _retyped(
+    block: bytearray, start: int, order: str, place: int, types: dict[int, tuple[int, int]]
+) -> dict[int, int]:
+    """Change the types of a directory's tags, and return what its pointers point to, by tag."""
+    pointers: dict[int, int] = {}
+    (count,) = struct.unpack_from(order + "H", block, start + place)
+    for number in range(count):
+        entry = start + place + 2 + 12 * number
+        tag, kind, length, value = struct.unpack_from(order + "HHLL", block, entry)
+        if tag in types and types[tag][0] == kind:
+            struct.pack_into(order + "H", block, entry + 2, types[tag][1])
+        if tag in _TYPES and (kind, length) == (_LONG, 1):
+            pointers[tag] = value
+    return pointers

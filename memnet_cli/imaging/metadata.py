@@ -23,14 +23,15 @@ _RECORD = ExifTags.Base.ProcessingSoftware
 _ICC_PROFILE = 34675
 #: Of TIFF, and the keyword of PNG.
 XMP_TAG, _XMP_KEYWORD = 700, "XML:com.adobe.xmp"
-#: More pixels an inch than any scanner has.
-_MOST_DPI = 60_000
 #: One JPEG segment holds no more.
 _LONGEST_JPEG_XMP = 65504
 _BIGTIFF = 43
 _KEY_PREFIX = "memnet:"
 _SOFTWARE = "Software"
 _SUB_DIRECTORIES = frozenset({int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)})
+#: Tags whose number is a place in the block that was read, and in another one nothing.
+_POINTERS = _SUB_DIRECTORIES | {int(ExifTags.IFD.Interop), int(ExifTags.Base.SubIFDs)}
+_ACROSS, _DOWN = ExifTags.Base.XResolution, ExifTags.Base.YResolution
 
 #: Of the tags of a TIFF file those that tell about the picture, not about how the file stores it.
 _DESCRIPTIVE_TAGS = frozenset(
@@ -72,28 +73,19 @@ def orientation_of(exif: Image.Exif) -> int:
     return value if 1 <= value <= 8 else 1
 
 
-def dpi_of(image: Image.Image, orientation: int) -> tuple[float, float] | None:
-    """Return the pixels an inch, across and down the upright picture; None without sense."""
-    try:
-        across, down = (float(number) for number in image.info["dpi"])
-    except (KeyError, TypeError, ValueError, ArithmeticError):
-        return None
-    if not (0 < across < _MOST_DPI and 0 < down < _MOST_DPI):
-        return None
-    return (down, across) if orientation >= 5 else (across, down)
-
-
 def png_colours_of(image: Image.Image) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the chunks of gamma and primaries of a PNG, as they are written."""
+    """Return the chunks of sRGB, gamma and primaries of a PNG, as they are written."""
     if image.format != "PNG":
         return ()
     gamma, primaries = image.info.get("gamma"), image.info.get("chromaticity")
     told = ((b"gAMA", () if gamma is None else (gamma,)), (b"cHRM", primaries or ()))
-    return tuple(
+    chunks = tuple(
         (name, b"".join(struct.pack(">I", round(number * 100_000)) for number in numbers))
         for name, numbers in told
         if numbers
     )
+    intent = image.info.get("srgb")
+    return chunks if intent is None else ((b"sRGB", bytes([intent])), *chunks)
 
 
 def exif_of_tiff(file: BinaryIO) -> Image.Exif:
@@ -167,8 +159,10 @@ def carried_exif(exif: Image.Exif, *, from_tiff: bool = False) -> bytes | None:
                 inner = _sub_directory(exif, tag)
                 if inner:
                     kept[tag] = inner
-            elif not from_tiff or tag in _DESCRIPTIVE_TAGS:
+            elif (not from_tiff or tag in _DESCRIPTIVE_TAGS) and tag not in _POINTERS:
                 kept.update(_writable(tag, exif.get(tag)))
+        if orientation_of(exif) >= 5 and {_ACROSS, _DOWN} <= set(kept):
+            kept[_ACROSS], kept[_DOWN] = kept[_DOWN], kept[_ACROSS]
         if _ORIENTATION in kept:
             kept[_ORIENTATION] = 1
         return kept.tobytes() if len(kept) else None
@@ -180,7 +174,8 @@ def _sub_directory(exif: Image.Exif, tag: int) -> dict[int, Any]:
     with contextlib.suppress(Exception):
         for key, read in exif.get_ifd(tag).items():
             value = exif.get_ifd(key) if key == ExifTags.IFD.Interop else read
-            tags.update(_writable(key, value, inside=tag))
+            if key not in _POINTERS or (key == ExifTags.IFD.Interop and value):
+                tags.update(_writable(key, value, inside=tag))
     return tags
 
 

@@ -179,6 +179,8 @@ def _check_place(job: Job) -> None:
     problem = None
     try:
         job.target.lstat()
+        if job.target.is_dir():
+            problem = "it is a folder"
     except FileNotFoundError:
         pass
     except OSError as error:  # such as a name that is too long

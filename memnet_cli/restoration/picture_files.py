@@ -16,6 +16,7 @@ from typing import Literal
 from memnet_cli.errors import ImageError
 from memnet_cli.files import write_atomically
 from memnet_cli.imaging.images import (
+    OUTPUT_FORMATS,
     Picture,
     check_sides,
     encode_image,
@@ -171,7 +172,9 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
     try:
         content = _content(job)
         named = None if job.source is None else job.name
-        picture = read_image(io.BytesIO(content), name=named)
+        source = job.source if content is None else io.BytesIO(content)
+        assert source is not None
+        picture = read_image(source, name=named)
         check_target(job, scaled_shape(picture.height, picture.width, settings.scale))
         diagnosis = _diagnosed(picture, settings.task, restorers)
         restorer = _chosen(diagnosis, restorers)
@@ -186,9 +189,18 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
     return Read(job, picture, diagnosis, restorer, parts, seconds, kept)
 
 
-def _content(job: Job) -> bytes:
-    """Return the file, which a pipe gives but once, and which may be another one later."""
-    return sys.stdin.buffer.read() if job.source is None else file_content(job.source)
+def _content(job: Job) -> bytes | None:
+    """Return a file that may have to be written as it is; None of one of another format.
+
+    A pipe gives it but once, and in its place there may be another one later.
+    """
+    if job.source is None:
+        return sys.stdin.buffer.read()
+    if job.source.is_file():
+        if OUTPUT_FORMATS.get(job.source.suffix.lower()) != job.format:
+            return None
+        picture_size(job.source)  # tells what is no picture before it is read whole
+    return file_content(job.source)
 
 
 def _is_copied(job: Job, picture: Picture, diagnosis: Diagnosis) -> bool:

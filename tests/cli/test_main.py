@@ -138,3 +138,11 @@ def test_closed_standard_streams_are_no_failure(closed: str) -> None:
     command = f'"{sys.executable}" -m memnet_cli models {closed}'
     ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shells of Unix close streams")
+def test_a_picture_for_a_closed_standard_output_is_refused() -> None:
+    command = f'"{sys.executable}" -m memnet_cli restore x.png - >&-'
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("Error: The output '-' is standard output, which is closed")

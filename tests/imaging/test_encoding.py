@@ -408,7 +408,47 @@ def test_the_resolution_is_turned_with_the_picture(photo: Picture) -> None:
     file = io.BytesIO()
     image = Image.fromarray(picture_to_array(photo, np.uint8))
     image.save(file, "JPEG", dpi=(300, 600), exif=exif)
-    assert read_image(file).source.dpi == (600, 300)
+    picture = read_image(file)
+    assert picture.source.dpi == pytest.approx((600, 300))
+    for format in ("png", "jpeg", "tiff"):
+        written = _open(encode_image(picture, format))
+        assert written.info["dpi"] == pytest.approx((600, 300), abs=0.1)
+
+
+def test_the_resolution_in_exif_is_turned_too(photo: Picture) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = 300, 150
+    exif[ExifTags.Base.ResolutionUnit] = 2
+    file = io.BytesIO()
+    Image.fromarray(picture_to_array(photo, np.uint8)).save(file, "JPEG", exif=exif)
+    for format in ("png", "jpeg", "tiff", "webp"):
+        tags = _open(encode_image(read_image(file), format)).getexif()
+        assert (tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution]) == (150, 300)
+
+
+def test_the_resolution_of_a_deep_tiff_is_kept(photo: Picture) -> None:
+    file = io.BytesIO()
+    samples = picture_to_array(photo, np.uint16)
+    tifffile.imwrite(
+        file,
+        samples,
+        photometric="rgb",
+        planarconfig="contig",
+        resolution=(118.11, 236.22),
+        resolutionunit="CENTIMETER",
+    )
+    picture = read_image(file)
+    assert picture.source.dpi == pytest.approx((300, 600), abs=0.1)
+    floats = io.BytesIO()
+    tifffile.imwrite(
+        floats,
+        samples.astype(np.float32) / 65535,
+        photometric="rgb",
+        resolution=(300, 600),
+        resolutionunit="INCH",
+    )
+    assert read_image(floats).source.dpi == pytest.approx((300, 600), abs=0.1)
 
 
 @pytest.mark.parametrize("dpi", [(0, 72), (float("nan"), 72), ("x", 1), 72, None])
@@ -425,10 +465,11 @@ def test_what_the_samples_of_a_png_stand_for_is_kept(photo: Picture, deep: bool)
     adobe = (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
     primaries = b"".join(struct.pack(">I", round(x * 100_000)) for x in adobe)
     chunks.add(b"cHRM", primaries)
+    chunks.add(b"sRGB", b"\1")
     file = io.BytesIO()
     Image.fromarray(picture_to_array(photo, np.uint8)).save(file, "PNG", pnginfo=chunks)
     picture = replace(read_image(file), bit_depth=16 if deep else 8)
     written = _open(encode_image(picture, "png"))
-    assert written.info["gamma"] == 1.0
+    assert (written.info["gamma"], written.info["srgb"]) == (1.0, 1)
     assert written.info["chromaticity"] == pytest.approx(adobe)
     assert "gamma" not in _open(encode_image(picture, "tiff")).info

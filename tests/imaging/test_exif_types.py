@@ -7,6 +7,7 @@ import pytest
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from memnet_cli.imaging.exif_types import with_standard_types
+from memnet_cli.imaging.metadata import carried_exif, exif_to_write
 
 EXIF, GPS = ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo
 
@@ -70,3 +71,24 @@ def test_a_block_without_directories_stays() -> None:
     assert with_standard_types(content) == content
     bare = content.removeprefix(b"Exif\0\0")
     assert with_standard_types(bare) == bare
+
+
+@pytest.mark.parametrize("pointer", [int(EXIF), int(GPS), int(ExifTags.IFD.Interop)])
+@pytest.mark.parametrize("place", [0, 8, 123_456, 2**32 - 1])
+@pytest.mark.parametrize("inside", [True, False])
+def test_pointers_that_lead_astray_do_no_harm(pointer: int, place: int, inside: bool) -> None:
+    """Into themselves, behind the end, in directories that have none."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "camera"
+    directory = exif.get_ifd(EXIF) if inside else exif
+    directory[ExifTags.Base.LensModel] = "lens"
+    directory[pointer if inside or pointer not in (EXIF, GPS) else 0x014A] = place
+    content = exif.tobytes()
+    assert len(with_standard_types(content)) == len(content)
+    carried = carried_exif(exif)
+    assert carried is not None
+    written = exif_to_write(carried, (8, 8), None)
+    assert written is not None
+    kept = Image.Exif()
+    kept.load(written)
+    assert kept[ExifTags.Base.Model] == "camera"
