@@ -34,7 +34,14 @@ def _luma(picture: Image.Image | NDArray[np.uint8]) -> NDArray[np.float64]:
     return pixels if pixels.ndim == 2 else rgb_to_ycbcr(pixels)[:, :, 0]
 
 
-def _pictures(options: argparse.Namespace) -> Iterator[Image.Image]:
+def add_pictures(parser: argparse.ArgumentParser, dataset: str) -> None:
+    """Add the options that :func:`pictures` reads; ``dataset`` is the set without them."""
+    parser.add_argument("--dataset", default=dataset, help="set by name, or a folder")
+    parser.add_argument("--sample", choices=("page", "text"), help="of scikit-image instead")
+    parser.add_argument("--data-dir", type=Path, help="folder that holds data sets")
+
+
+def pictures(options: argparse.Namespace) -> Iterator[Image.Image]:
     """Yield clean pictures, grey or RGB."""
     if options.sample is not None:
         yield Image.fromarray(getattr(skimage.data, options.sample)())
@@ -61,9 +68,7 @@ def _pair(whole: Image.Image, first: int | None) -> tuple[Image.Image, Image.Ima
 def main() -> None:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="LIVE1", help="set by name, or a folder")
-    parser.add_argument("--sample", choices=("page", "text"), help="of scikit-image instead")
-    parser.add_argument("--data-dir", type=Path, help="folder that holds data sets")
+    add_pictures(parser, "LIVE1")
     parser.add_argument("--quality", type=int, action="append", help="repeatable; else from 10 up")
     parser.add_argument(
         "--first", type=int, help="quality that they were saved at before, and cut by 3 pixels"
@@ -77,7 +82,7 @@ def main() -> None:
     for quality in options.quality or _QUALITIES:
         restorer = Restorer.load(task="jpeg", level=quality, weights=options.weights)
         scores = []
-        for whole in _pictures(options):
+        for whole in pictures(options):
             clean, picture = _pair(whole, options.first)
             file = _saved(picture, quality)
             pixels = np.asarray(file)  # which say nothing of the file

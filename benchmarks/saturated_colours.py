@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from colour_photographs import Score
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -52,29 +53,49 @@ def as_they_are(restorer: Restorer, noisy: NDArray[np.uint8]) -> NDArray[np.uint
     return rounded
 
 
-def _main() -> None:
+def denoised(restorer: Restorer, clean: NDArray[np.uint8], sigma: int) -> list[float]:
+    """Return the PSNR noisy, denoised as the colours are, and denoised within reach."""
+    noise = np.random.default_rng(0).normal(0.0, sigma, clean.shape)
+    noisy = np.rint(np.clip(clean + noise, 0, 255)).astype(np.uint8)
+    results = (noisy, as_they_are(restorer, noisy), restorer(noisy))
+    return [float(peak_signal_noise_ratio(clean, result)) for result in results]
+
+
+def compare(
+    about: str | None,
+    dataset: str,
+    task: str,
+    level: str,
+    levels: tuple[int, ...],
+    ways: tuple[str, str, str],
+    score: Score,
+) -> None:
+    """Read the command line, and print the scores of each level and square, and the means.
+
+    Args:
+        about: the script's docstring.
+        dataset: where none is given.
+        task, level, levels, ways, score: as for ``colour_photographs.compare``.
+    """
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", default="BSD200")
-    parser.add_argument("--sigma", type=int, action="append", help="repeatable")
+    parser.add_argument("--dataset", default=dataset)
+    parser.add_argument(f"--{level}", type=int, action="append", dest="levels", help="repeatable")
     parser.add_argument("--count", type=int, default=12, help="squares at most")
     parser.add_argument("--weights", help="a name or a file; else the default weights")
     given = parser.parse_args()
-    restorer = Restorer.load(task="denoise", weights=given.weights)
+    restorer = Restorer.load(task=task, weights=given.weights)
     shown: list[tuple[str, ...]] = []
-    for sigma in given.sigma or (10, 25, 50):
+    for number in given.levels or levels:
         rows = []
         for name, clean in squares(given.dataset, given.count).items():
-            noise = np.random.default_rng(0).normal(0.0, sigma, clean.shape)
-            noisy = np.rint(np.clip(clean + noise, 0, 255)).astype(np.uint8)
-            results = (noisy, as_they_are(restorer, noisy), restorer(noisy))
-            rows.append([peak_signal_noise_ratio(clean, result) for result in results])
-            shown.append((str(sigma), name, *(f"{psnr:.2f}" for psnr in rows[-1])))
-        shown.append((str(sigma), "mean", *(f"{psnr:.2f}" for psnr in np.mean(rows, axis=0))))
-    columns = ("sigma", "square", "noisy", "as they are", "within reach")
-    out.print(table("PSNR in dB over R, G and B", columns, shown))
+            rows.append(score(restorer, clean, number))
+            shown.append((str(number), name, *(f"{psnr:.2f}" for psnr in rows[-1])))
+        shown.append((str(number), "mean", *(f"{psnr:.2f}" for psnr in np.mean(rows, axis=0))))
+    out.print(table("PSNR in dB over R, G and B", (level, "square", *ways), shown))
 
 
 if __name__ == "__main__":
-    _main()
+    ways = ("noisy", "as they are", "within reach")
+    compare(__doc__, "BSD200", "denoise", "sigma", (10, 25, 50), ways, denoised)

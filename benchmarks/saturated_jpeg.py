@@ -8,17 +8,15 @@ at half the rows and columns (4:2:0); PSNR over R, G and B.
 
 from __future__ import annotations
 
-import argparse
 import io
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from saturated_colours import squares
+from saturated_colours import compare
 from skimage.metrics import peak_signal_noise_ratio
 
-from memnet_cli.cli._console import out, table
 from memnet_cli.imaging.images import picture_to_array, read_image
 from memnet_cli.restoration.restorer import Restorer
 
@@ -35,26 +33,6 @@ def score(restorer: Restorer, clean: NDArray[np.uint8], quality: int) -> list[fl
     return [float(peak_signal_noise_ratio(clean, pixels)) for pixels in shown]
 
 
-def _main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--dataset", default="LIVE1")
-    parser.add_argument("--quality", type=int, action="append", help="repeatable")
-    parser.add_argument("--count", type=int, default=12, help="squares at most")
-    parser.add_argument("--weights", help="a name or a file; else the default weights")
-    given = parser.parse_args()
-    restorer = Restorer.load(task="jpeg", weights=given.weights)
-    shown: list[tuple[str, ...]] = []
-    for quality in given.quality or (20, 75, 95):
-        rows = []
-        for name, clean in squares(given.dataset, given.count).items():
-            rows.append(score(restorer, clean, quality))
-            shown.append((str(quality), name, *(f"{psnr:.2f}" for psnr in rows[-1])))
-        shown.append((str(quality), "mean", *(f"{psnr:.2f}" for psnr in np.mean(rows, axis=0))))
-    columns = ("quality", "square", "compressed", "cut off first", "as the file is")
-    out.print(table("PSNR in dB over R, G and B", columns, shown))
-
-
 if __name__ == "__main__":
-    _main()
+    ways = ("compressed", "cut off first", "as the file is")
+    compare(__doc__, "LIVE1", "jpeg", "quality", (20, 75, 95), ways, score)

@@ -11,13 +11,10 @@ black and white of letters is what a network knows least.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
-import skimage.data
+from jpeg_files import add_pictures, pictures
 from numpy.typing import NDArray
-from PIL import Image
 from skimage.util import view_as_blocks
 
 from memnet_cli.evaluation.protocols import comparable, score
@@ -26,21 +23,10 @@ from memnet_cli.imaging.degradations import crop_to_multiple, downscale
 from memnet_cli.imaging.images import picture_from_array
 from memnet_cli.restoration.host_memory import reuse_freed_memory
 from memnet_cli.restoration.restorer import Restorer
-from memnet_cli.stores.datasets import find_images
 from memnet_cli.tasks import get_task
 
 _SQUARE = 16
 _SR = get_task("sr")
-
-
-def _clean(options: argparse.Namespace) -> Iterator[NDArray[np.uint8]]:
-    """Yield clean luma."""
-    if options.sample is not None:
-        yield getattr(skimage.data, options.sample)()
-        return
-    for image in find_images(options.dataset, data_dir=options.data_dir):
-        with Image.open(image.path, formats=["PNG", "BMP", "JPEG"]) as opened:
-            yield luma_uint8(np.asarray(opened))
 
 
 def _measured(clean: NDArray[np.uint8], result: NDArray[np.floating], scale: int) -> list[float]:
@@ -55,9 +41,7 @@ def _measured(clean: NDArray[np.uint8], result: NDArray[np.floating], scale: int
 def main() -> None:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="Set5", help="set by name, or a folder")
-    parser.add_argument("--sample", choices=("page", "text"), help="of scikit-image instead")
-    parser.add_argument("--data-dir", type=Path, help="folder that holds data sets")
+    add_pictures(parser, "Set5")
     parser.add_argument("--scale", type=int, action="append", help="repeatable; else 2, 3 and 4")
     parser.add_argument("--weights", help="a name or a file")
     options = parser.parse_args()
@@ -68,7 +52,8 @@ def main() -> None:
     for scale in options.scale or _SR.levels:
         restorer = Restorer.load(task="sr", level=scale, weights=options.weights)
         rows = []
-        for plane in _clean(options):
+        for picture in pictures(options):
+            plane = luma_uint8(np.asarray(picture))
             clean = np.asarray(crop_to_multiple(plane, scale), np.uint8)
             shrunk = np.clip(downscale(clean.astype(np.float64), scale), 0, 255)
             small = np.rint(shrunk).astype(np.uint8)
