@@ -74,9 +74,6 @@ def main() -> None:
     """Run the command line; every known failure becomes one sentence and an exit code."""
     closed = open_streams()
     let_others_run()
-    if "stdout" in closed and sys.argv[-1] == "-":
-        print_error("The output '-' is standard output, which is closed: give a file or folder.")
-        sys.exit(2)
     logging.basicConfig(format="Warning: %(message)s")
     # Pillow warns of damaged EXIF, which costs the user nothing
     warnings.filterwarnings("ignore", module="PIL")
@@ -85,7 +82,7 @@ def main() -> None:
             # a file that Windows redirects to has no letter for many a sign
             stream.reconfigure(errors="backslashreplace")
     try:
-        _run()
+        _run(closed)
     except MemnetError as error:
         print_error(str(error))
         sys.exit(error.exit_code)
@@ -100,9 +97,9 @@ def main() -> None:
         sys.exit(1)
 
 
-def _run() -> None:
+def _run(closed: frozenset[str]) -> None:
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, obj=closed)
     except _Misused as misuse:
         # without any arguments typer has printed the help already
         if type(misuse).__name__ != "NoArgsIsHelpError":

@@ -48,6 +48,7 @@ GOOD_JPEGS = "good jpeg"
 
 
 def restore(
+    context: typer.Context,
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -148,6 +149,8 @@ def restore(
     if quiet:
         for name in ("memnet_cli", "tifffile"):
             logging.getLogger(name).setLevel(logging.ERROR)
+    if report.to_stdout and "stdout" in (context.obj or ()):
+        raise UsageError("The output '-' is standard output, which is closed: give a file.")
     if report.json and report.to_stdout:
         raise UsageError("--json and the output '-' both want standard output: give one.")
     tasks = _tasks(task, scale, chroma)

@@ -2,10 +2,10 @@
 
 All large pictures that shrink bicubically to the small one, to its rounding, are a convex set, and
 the one that is looked for is among them; what was cut off at black or white is known from one side
-only. A network's own is nearly so in a photograph; small
-letters come out too thin or too light, by several grey levels in the mean. What is too much is
-taken back where it came from (Irani and Peleg, "Improving resolution by image registration",
-CVGIP 1991; in one step, as in Bahat and Michaeli, "Explorable super resolution", CVPR 2020).
+only. A network's own is nearly so in a photograph; small letters come out too thin or too light, by
+several grey levels in the mean. What is too much is taken back where it came from (Irani and Peleg,
+"Improving resolution by image registration", CVGIP 1991; in one step, as in Bahat and Michaeli,
+"Explorable super resolution", CVPR 2020).
 """
 
 from __future__ import annotations

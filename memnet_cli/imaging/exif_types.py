@@ -15,9 +15,6 @@ _EXIF, _GPS, _INTEROP = (
     int(tag) for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop)
 )
 _HEADER = b"Exif\0\0"
-_POINTERS = frozenset(
-    {int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo), int(ExifTags.IFD.Interop)}
-)
 _EXIF_TYPES = {
     **dict.fromkeys(
         (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -178,19 +178,18 @@ def _without_outputs(
     What may be there by another hand has no record of how it was restored, and stays an input
     where it was named itself or would be written over.
     """
-    makers = {_place(job.target): job for job in jobs if job.target is not None}
+    made = {_place(job.target) for job in jobs if job.target is not None}
     named = {_place(Path(text)) for text in inputs}
-    return tuple(job for job in jobs if not _is_output(job, makers, named, overwrite))
+    return tuple(job for job in jobs if not _is_output(job, made, named, overwrite))
 
 
-def _is_output(
-    job: Job, makers: Mapping[str, Job], named: Collection[str], overwrite: bool
-) -> bool:
+def _is_output(job: Job, made: Collection[str], named: Collection[str], overwrite: bool) -> bool:
     """Say whether the input of a job is the output of another, and is to be left out as such."""
-    if job.source is None or (job.target is not None and _place(job.target) == _place(job.source)):
+    if job.source is None:
         return False
     place = _place(job.source)
-    if makers.get(place, job) is job:
+    own = job.target is not None and _place(job.target) == place
+    if own or place not in made:
         return False
     return _is_ours(job.source) or not (overwrite or place in named)
 

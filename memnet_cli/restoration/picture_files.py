@@ -182,11 +182,14 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
         if restorer is not None and not diagnosis.deblock:
             chroma = settings.chroma_for(restorers[restorer].task.name)
             parts = restorers[restorer].take_apart(picture, scale=settings.scale, chroma=chroma)
+        if not _is_copied(job, picture, diagnosis):
+            content = None
+        elif content is None and job.source is not None:  # its name is that of another format
+            content = file_content(job.source)
     except (ImageError, MemoryError) as error:
         return Outcome(job, "failed", error=sentence(error, job))
     seconds = time.perf_counter() - start
-    kept = content if _is_copied(job, picture, diagnosis) else None
-    return Read(job, picture, diagnosis, restorer, parts, seconds, kept)
+    return Read(job, picture, diagnosis, restorer, parts, seconds, content)
 
 
 def _content(job: Job) -> bytes | None:

@@ -141,8 +141,9 @@ def test_closed_standard_streams_are_no_failure(closed: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="shells of Unix close streams")
-def test_a_picture_for_a_closed_standard_output_is_refused() -> None:
-    command = f'"{sys.executable}" -m memnet_cli restore x.png - >&-'
+@pytest.mark.parametrize("arguments", ["x.png -", "x.png - --task jpeg"])
+def test_a_picture_for_a_closed_standard_output_is_refused(arguments: str) -> None:
+    command = f'"{sys.executable}" -m memnet_cli restore {arguments} >&-'
     ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert ended.stderr.startswith("Error: The output '-' is standard output, which is closed")

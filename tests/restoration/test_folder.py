@@ -434,6 +434,17 @@ def test_what_is_left_as_it_is_is_what_was_read(
     assert (many.parent / "out.png").read_bytes() == content.getvalue()
 
 
+def test_a_file_that_is_named_as_another_format_is_copied_too(
+    many: Path, restorers: Restorers
+) -> None:
+    source = many.parent / "really a jpeg.png"
+    Image.new("RGB", (40, 30), "teal").save(source, "JPEG", quality=98)
+    job = Job(source, Path(source.name), many.parent / "out.jpg", "jpeg")
+    (outcome,) = restore_folder([job], Settings("auto"), restorers)
+    assert outcome.status == "unchanged"
+    assert (many.parent / "out.jpg").read_bytes() == source.read_bytes()
+
+
 def test_threads_for_files() -> None:
     assert file_threads("cpu", 2) == FileThreads(1, 1)
     assert file_threads("cpu", 64) == FileThreads(2, 2)
