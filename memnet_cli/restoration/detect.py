@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from memnet_cli.imaging.images import Picture
+from memnet_cli.imaging.noise_level import noise_sigma
 from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 
 #: Up to this quality blocks are visible; up to that they are worth removing, behind noise; above it
@@ -25,9 +23,6 @@ _ENLARGED_NOISE, _MIDDLE = 8.0, 1024
 #: Above this it is no noise on a picture of 8 bits, which is cut off at black and white, but
 #: chequers or random pixels.
 _MOST_NOISE = 100.0
-#: Which of the absolute values of the finest detail tells the noise, what counts as none,
-#: and the side of areas without any, which do not count.
-_QUANTILE, _NOTHING, _AREA = 0.2, 1e-6, 8
 
 #: The smallest and largest level that the weights of each task were trained for.
 Trained = Mapping[str, tuple[int, int]]
@@ -53,31 +48,6 @@ class Diagnosis:
     quality: int | None = None
 
 
-def noise_sigma(picture: Picture) -> float:
-    """Estimate the noise level sigma on the scale 0 to 255, the mean over the channels.
-
-    Donoho's wavelet estimator with a low quantile instead of the median: noise is in all of the
-    finest detail, but the strokes of a page of text may be in more than half of it. Areas without
-    any detail, such as a frame, do not count. Pictures smaller than 16 pixels give 0.
-    """
-    if min(picture.height, picture.width) < 16:
-        return 0.0
-    return 255.0 * float(np.mean([_sigma_of(plane) for plane in np.moveaxis(picture.pixels, 2, 0)]))
-
-
-def _sigma_of(plane: NDArray[np.floating]) -> float:
-    """Estimate the standard deviation of the noise of an (H, W) plane."""
-    import pywt
-    from scipy.stats import norm
-    from skimage.morphology import opening
-
-    detail = np.abs(pywt.dwt2(plane.astype(np.float64), "db2")[1][2])
-    flat = opening(detail < _NOTHING, np.ones((_AREA, _AREA), bool))
-    if flat.all():
-        return 0.0
-    return float(np.quantile(detail[~flat], _QUANTILE) / norm.ppf(0.5 + _QUANTILE / 2.0))
-
-
 def diagnose(picture: Picture, trained: Trained) -> Diagnosis:
     """Choose denoise or jpeg for a picture as it is, from its JPEG tables, its blocks, its noise.
 
@@ -87,7 +57,7 @@ def diagnose(picture: Picture, trained: Trained) -> Diagnosis:
     quality, known = _compressed(picture)
     if quality <= _VISIBLE_BLOCKS:
         return _blocky(picture, quality, known, trained)
-    sigma = noise_sigma(picture)
+    sigma = noise_sigma(picture.pixels)
     if sigma > _MOST_NOISE:
         what = f"detail like noise of sigma {sigma:.0f}, more than a picture holds"
         return Diagnosis(None, f"no damage that can be told ({what}): left as it is")
@@ -162,7 +132,7 @@ def before_enlarging(picture: Picture, *, deblocks: bool = True) -> Diagnosis:
 def _enlarged_noise(picture: Picture) -> str | None:
     top, left = (max(0, (side - _MIDDLE) // 2) for side in picture.pixels.shape[:2])
     middle = picture.pixels[top : top + _MIDDLE, left : left + _MIDDLE]
-    sigma = noise_sigma(replace(picture, pixels=middle))
+    sigma = noise_sigma(middle)
     if not _ENLARGED_NOISE <= sigma <= _MOST_NOISE:
         return None
     return (
