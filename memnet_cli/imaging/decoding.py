@@ -8,27 +8,11 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-
-# importing the plugins registers them, so that only these seven are ever tried
-from PIL import (  # noqa: F401
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageCms,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import ExifTags, Image, ImageCms, ImageFile, TiffImagePlugin
 
 from memnet_cli.errors import ImageError
 from memnet_cli.imaging.deep_samples import (
-    check_size,
-    check_unsigned,
     deep_samples,
-    file_at_start,
     has_deep_planes,
     is_deep,
     is_tiff,
@@ -54,37 +38,12 @@ from memnet_cli.imaging.metadata import (
     profile_of_tiff,
     provenance_of,
 )
+from memnet_cli.imaging.opening import open_picture
 from memnet_cli.imaging.picture import Picture, PictureSize, Source, picture_of_samples
 from memnet_cli.imaging.quantisation import is_held_in
 from memnet_cli.imaging.resolution import dpi_of, dpi_of_tiff
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
-
-
-def open_picture(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
-    """Open one of FORMATS by its first bytes without decoding it.
-
-    Pillow's own ``Image.open`` warns and raises about large pictures by limits that are global to
-    the process, so its plugins are used directly and ``max_pixels`` is checked here.
-
-    Raises:
-        ImageError: for anything else and for more than ``max_pixels``, as a clause without subject.
-        Exception: nearly any, from Pillow, for a damaged header.
-    """
-    start = file_at_start(file).read(16)
-    for name in FORMATS:
-        factory, accept = Image.OPEN[name]
-        if accept is not None and accept(start) is True:
-            if start.startswith(b"MM\0+"):
-                raise SyntaxError("Pillow takes a big-endian BigTIFF for a common TIFF")
-            image = factory(file_at_start(file), "")
-            check_size(*image.size, max_pixels)
-            check_unsigned(image)
-            return image
-    raise ImageError(
-        "is not a picture that can be read: expected PNG, JPEG, BMP, TIFF, WebP, GIF or PPM"
-    )
 
 
 def decode(file: BinaryIO, max_pixels: int) -> Picture:
@@ -116,6 +75,7 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
     untouched = is_untouched(image)
     # counting frames moves through the file, which the caller of an image without one may use
     frames = 1 if file is None else int(getattr(image, "n_frames", 1))
+    stored = _tiff_orientation(image)
     colours = uncut_colours(image, own=file is not None)
     samples, depth = _samples(image, file) if colours is None else (colours, 8)
     # after loading, since the EXIF block of a PNG may follow the pixels; a TIFF has turned itself
@@ -126,11 +86,11 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
     upright = samples.shape[0], samples.shape[1]
     source = Source(
         format="JPEG" if image.format == "MPO" else image.format,
-        exif=carried_exif(exif, from_tiff=image.format == "TIFF"),
+        exif=carried_exif(exif, stored or orientation, from_tiff=image.format == "TIFF"),
         icc_profile=_profile(image),
         xmp=carried_xmp(image.info.get("xmp")),
         frames=frames,
-        dpi=dpi_of(image, orientation),
+        dpi=dpi_of(image, stored or orientation),
         png_colours=png_colours_of(image),
     )
     if colours is None:
@@ -154,14 +114,15 @@ def _decode_tiff(file: BinaryIO, max_pixels: int) -> Picture:
     page = read_tiff_page(file, max_pixels)
     assert page.samples is not None
     exif = exif_of_tiff(file)
-    samples = _upright(page.samples, orientation_of(exif))
+    orientation = orientation_of(exif)
+    samples = _upright(page.samples, orientation)
     source = Source(
         format="TIFF",
         icc_profile=profile_of_tiff(exif),
         xmp=carried_xmp(exif.get(XMP_TAG)),
-        exif=carried_exif(exif, from_tiff=True),
+        exif=carried_exif(exif, orientation, from_tiff=True),
         frames=page.pages,
-        dpi=dpi_of_tiff(exif, orientation_of(exif)),
+        dpi=dpi_of_tiff(exif, orientation),
     )
     return picture_of_samples(samples, bit_depth=16, source=source)
 
@@ -172,6 +133,14 @@ def _exif(image: Image.Image) -> Image.Exif:
     except Exception:
         # a damaged EXIF block is no reason to refuse the picture; damaged pixels show on loading
         return Image.Exif()
+
+
+def _tiff_orientation(image: Image.Image) -> int | None:
+    """Return the orientation that a TIFF file names, which is gone once it is loaded."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return None
+    named = image.tag_v2.get(ExifTags.Base.Orientation)
+    return named if isinstance(named, int) else None
 
 
 def _profile(image: Image.Image) -> bytes | None:

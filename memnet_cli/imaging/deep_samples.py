@@ -41,6 +41,9 @@ _COMPRESSIONS = frozenset({_UNCOMPRESSED, 8, 32946})
 _MOST_SAMPLES = 8
 # what tifffile says about damaged files is told as an error, and need not be logged beside
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
+logging.getLogger("tifffile").propagate = False
+# numbers of tags, and the value of NewSubfileType for a smaller version of another page
+_NEW_SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION, _REDUCED = 254, 330, 50706, 1
 _COLOUR_LAYOUTS = frozenset({"RGB", "RGBA", "RGBa", "RGBX", "LA"})
 
 
@@ -61,6 +64,19 @@ def check_unsigned(image: ImageFile.ImageFile) -> None:
         return
     if _SIGNED in image.tag_v2.get(SAMPLEFORMAT, (1,)):
         raise ImageError(_unknown_range("8 bits with a sign"))
+
+
+def check_developed(image: ImageFile.ImageFile) -> None:
+    """Raise ImageError, as a clause without subject, for a preview before a camera's raw data."""
+    if not isinstance(image, TiffImageFile):
+        return
+    tags = image.tag_v2
+    preview = tags.get(_NEW_SUBFILE_TYPE, 0) == _REDUCED and _SUB_IFDS in tags
+    if preview or _DNG_VERSION in tags:
+        raise ImageError(
+            "holds a camera's raw data, of which only a preview can be read: develop it first, "
+            "and give the TIFF or JPEG of that"
+        )
 
 
 def _unknown_range(what: str) -> str:
@@ -225,7 +241,7 @@ def read_tiff_page(file: BinaryIO, max_pixels: int, *, header_only: bool = False
 
 def _check_layout(page: Any) -> None:
     kind = page.dtype.kind if page.dtype is not None else ""
-    known = kind == "f" or (kind == "u" and page.dtype.itemsize <= 2)
+    known = kind == "f" or (kind == "u" and page.bitspersample in {8, 16})
     if (
         not known
         or page.axes not in {"YX", "YXS", "SYX"}
@@ -233,7 +249,7 @@ def _check_layout(page: Any) -> None:
         or page.samplesperpixel > _MOST_SAMPLES
     ):
         raise ImageError(
-            f"is a TIFF of {page.samplesperpixel} samples of type {page.dtype} for each pixel "
+            f"is a TIFF of {page.samplesperpixel} samples of {_kind_of(page)} for each pixel "
             f"({getattr(page.photometric, 'name', page.photometric)}): expected grey or RGB, with "
             "or without alpha, of 8 or 16 bits or floating point"
         )
@@ -242,6 +258,11 @@ def _check_layout(page: Any) -> None:
             f"is a TIFF with {getattr(page.compression, 'name', page.compression)} compression, "
             "which is not read for this layout: save it uncompressed, with deflate, or as PNG"
         )
+
+
+def _kind_of(page: Any) -> str:
+    whole = page.dtype is not None and page.dtype.itemsize * 8 == page.bitspersample
+    return f"type {page.dtype}" if whole else f"{page.bitspersample} bits"
 
 
 def _check_inflation(page: Any) -> None:

@@ -13,10 +13,12 @@ from PIL.PngImagePlugin import PngInfo
 
 from memnet_cli.errors import ImageError, UsageError, did_you_mean
 from memnet_cli.imaging.deep_png import DEFLATE_LEVEL, ROWS_AT_ONCE, deep_png
+from memnet_cli.imaging.exif_types import with_standard_types
 from memnet_cli.imaging.metadata import (
     TAGS_FOR_TIFF,
     XMP_TAG,
     exif_to_write,
+    inner_tags,
     profile_to_write,
     tags_of_block,
     text_chunks,
@@ -211,14 +213,7 @@ def _tiff(
         differences = block.copy()
         differences[:, 1:] -= block[:, :-1]
         strips.append(zlib.compress(differences.tobytes(), DEFLATE_LEVEL))
-    directory = TiffImagePlugin.ImageFileDirectory_v2()
-    if exif is not None:
-        tags = tags_of_block(exif)
-        for tag in TAGS_FOR_TIFF.intersection(tags):
-            directory[tag] = tags.get_ifd(tag) if tag in _SUB_DIRECTORIES else tags[tag]
-    if dpi is not None and TiffImagePlugin.X_RESOLUTION not in directory:
-        directory[TiffImagePlugin.X_RESOLUTION], directory[TiffImagePlugin.Y_RESOLUTION] = dpi
-        directory[TiffImagePlugin.RESOLUTION_UNIT] = 2  # inches
+    directory = _directory(exif, dpi)
     sizes = tuple(len(strip) for strip in strips)
     directory[TiffImagePlugin.IMAGEWIDTH] = width
     directory[TiffImagePlugin.IMAGELENGTH] = height
@@ -242,5 +237,23 @@ def _tiff(
         directory[XMP_TAG] = xmp
     file = io.BytesIO()
     directory.save(file)
-    file.write(b"".join(strips))
-    return file.getvalue()
+    return with_standard_types(file.getvalue()) + b"".join(strips)
+
+
+def _directory(
+    exif: bytes | None, dpi: tuple[float, float] | None
+) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """Return a TIFF directory of what is told about a picture."""
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    if exif is not None:
+        tags = tags_of_block(exif)
+        for tag in TAGS_FOR_TIFF.intersection(tags):
+            directory[tag] = inner_tags(tags, tag) if tag in _SUB_DIRECTORIES else tags[tag]
+    sides = TiffImagePlugin.X_RESOLUTION, TiffImagePlugin.Y_RESOLUTION
+    named = [directory[side] for side in sides if side in directory]
+    if named:  # a reader would take 1 for the one that is missing
+        directory.update(dict.fromkeys(sides, named[0]) if len(named) == 1 else {})
+    elif dpi is not None:
+        directory.update(zip(sides, dpi, strict=True))
+        directory[TiffImagePlugin.RESOLUTION_UNIT] = 2  # inches
+    return directory

@@ -14,6 +14,8 @@ _BYTE, _LONG, _RATIONAL, _UNDEFINED, _SRATIONAL = 1, 4, 5, 7, 10
 _EXIF, _GPS, _INTEROP = (
     int(tag) for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop)
 )
+#: SourceExposureTimesOfCompositeImage; AmbientTemperature, WaterDepth, CameraElevationAngle.
+_EXPOSURE_TIMES, _AMBIENT = 0xA462, (0x9400, 0x9402, 0x9405)
 _HEADER = b"Exif\0\0"
 _EXIF_TYPES = {
     **dict.fromkeys(
@@ -29,6 +31,7 @@ _EXIF_TYPES = {
             ExifTags.Base.CFAPattern,
             ExifTags.Base.DeviceSettingDescription,
             ExifTags.Base.OECF,
+            _EXPOSURE_TIMES,
         ),
         (_BYTE, _UNDEFINED),
     ),
@@ -37,6 +40,7 @@ _EXIF_TYPES = {
             ExifTags.Base.ShutterSpeedValue,
             ExifTags.Base.BrightnessValue,
             ExifTags.Base.ExposureBiasValue,
+            *_AMBIENT,
         ),
         (_RATIONAL, _SRATIONAL),
     ),

@@ -142,8 +142,10 @@ def _with_xmp(packet: bytes, **numbers: int) -> bytes:
     return packet
 
 
-def carried_exif(exif: Image.Exif, *, from_tiff: bool = False) -> bytes | None:
+def carried_exif(exif: Image.Exif, orientation: int, *, from_tiff: bool = False) -> bytes | None:
     """Return the EXIF block to carry to the output, its orientation set to 1.
+
+    ``orientation`` is that of the pixels as the file has them: the resolution turns with them.
 
     The thumbnail is left behind, since it would show the picture as it was before; of the tags of
     a TIFF file those that describe its storage; and tags that are damaged or of another type than
@@ -161,7 +163,7 @@ def carried_exif(exif: Image.Exif, *, from_tiff: bool = False) -> bytes | None:
                     kept[tag] = inner
             elif (not from_tiff or tag in _DESCRIPTIVE_TAGS) and tag not in _POINTERS:
                 kept.update(_writable(tag, exif.get(tag)))
-        if orientation_of(exif) >= 5 and {_ACROSS, _DOWN} <= set(kept):
+        if orientation >= 5 and {_ACROSS, _DOWN} <= set(kept):
             kept[_ACROSS], kept[_DOWN] = kept[_DOWN], kept[_ACROSS]
         if _ORIENTATION in kept:
             kept[_ORIENTATION] = 1
@@ -208,6 +210,15 @@ def tags_of_block(block: bytes) -> Image.Exif:
         else:
             tags[tag] = _as_read(tags[tag])
     return tags
+
+
+def inner_tags(tags: Image.Exif, tag: int) -> dict[int, Any]:
+    """Return the tags of a sub-directory, with those that EXIF's points to in place of a place."""
+    inner = dict(tags.get_ifd(tag))
+    if inner.pop(ExifTags.IFD.Interop, None) is not None:
+        further = dict(tags.get_ifd(ExifTags.IFD.Interop))
+        inner.update({int(ExifTags.IFD.Interop): further} if further else {})
+    return inner
 
 
 def exif_to_write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import zlib
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,34 @@ def test_samples_of_unknown_range_are_refused(array: NDArray[np.generic], words:
     tifffile.imwrite(file, array, photometric="rgb" if array.ndim == 3 else "minisblack")
     with pytest.raises(ImageError, match=f"^The picture from the stream .*{words}.*\\.$"):
         read_image(file)
+
+
+def test_colours_of_12_bits_are_refused_as_what_they_are() -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((4, 6, 3), np.uint16), photometric="rgb")
+    content = bytearray(file.getvalue())
+    with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+        place = tiff.pages[0].tags["BitsPerSample"].valueoffset
+    content[place : place + 6] = b"\x0c\0" * 3
+    with pytest.raises(ImageError, match="a TIFF of 3 samples of 12 bits for each pixel"):
+        read_image(io.BytesIO(content))
+
+
+def test_what_another_library_says_of_a_good_file_is_not_shown() -> None:
+    """Its description leads nowhere, which is no matter for its pixels."""
+    file = io.BytesIO()
+    samples = np.zeros((4, 6, 3), np.float32)
+    tifffile.imwrite(file, samples, photometric="rgb", description="a long description")
+    content = bytearray(file.getvalue())
+    with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+        place = tiff.pages[0].tags["ImageDescription"].offset
+    content[place + 8 : place + 12] = (2**31 - 1).to_bytes(4, "little")
+    shown = io.StringIO()
+    screen = logging.StreamHandler(shown)
+    logging.getLogger().addHandler(screen)
+    assert read_image(io.BytesIO(content)).width == 6
+    logging.getLogger().removeHandler(screen)
+    assert shown.getvalue() == ""
 
 
 def test_orientation_of_deep_tiffs(deep: NDArray[np.uint16]) -> None:

@@ -30,6 +30,7 @@ from memnet_cli.imaging.images import (
     read_provenance,
     write_image,
 )
+from tests.imaging.test_exif_types import types_in
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 _KEEPING = [("png", 8), ("png", 16), ("tiff", 8), ("tiff", 16), ("jpeg", 8), ("webp", 8)]
@@ -388,6 +389,52 @@ def test_wrong_formats_and_qualities_are_wrong_usage(photo: Picture) -> None:
     for quality in (0, 101, -5):
         with pytest.raises(UsageError, match=f"quality {quality} is out of range"):
             encode_image(photo, "jpeg", quality=quality)
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "tiff"])
+def test_exif_has_the_types_of_the_standard_and_all_its_directories(
+    photo: Picture, format: str
+) -> None:
+    exif = Image.Exif()
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    details[ExifTags.Base.UserComment] = b"ASCII\0\0\0a comment"
+    details[ExifTags.Base.BrightnessValue] = TiffImagePlugin.IFDRational(3, 2)
+    details[ExifTags.IFD.Interop] = {1: "R98", 2: b"0100"}
+    file = io.BytesIO()
+    Image.fromarray(picture_to_array(photo, np.uint8)).save(file, "JPEG", exif=exif)
+    content = encode_image(read_image(file), format)
+    written = Image.open(io.BytesIO(content))
+    assert written.getexif().get_ifd(ExifTags.IFD.Interop) == {1: "R98", 2: b"0100"}
+    block = content if format == "tiff" else written.info["exif"]
+    assert types_in(block, ExifTags.IFD.Exif) == {
+        ExifTags.Base.UserComment: 7,
+        ExifTags.Base.BrightnessValue: 10,
+        ExifTags.IFD.Interop: 4,
+    }
+
+
+@pytest.mark.parametrize(("order", "start"), [("<", b"II"), (">", b"MM")])
+def test_notes_of_a_maker_are_in_the_byte_order_of_the_block(
+    photo: Picture, order: str, start: bytes
+) -> None:
+    exif = Image.Exif()
+    exif.endian = order
+    exif[ExifTags.Base.Make] = "Maker"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] = b"\0\1\0\2"
+    file = io.BytesIO()
+    Image.fromarray(picture_to_array(photo, np.uint8)).save(file, "JPEG", exif=exif)
+    written = _open(encode_image(read_image(file), "jpeg"))
+    assert written.info["exif"].removeprefix(b"Exif\0\0").startswith(start)
+
+
+def test_the_size_of_the_file_before_is_left_behind(photo: Picture) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageWidth], exif[ExifTags.Base.ImageLength] = 9999, 8888
+    exif[ExifTags.Base.Make] = "Maker"
+    picture = replace(photo, source=Source("JPEG", exif.tobytes(), None))
+    for format in ("png", "jpeg", "webp"):
+        kept = _open(encode_image(picture, format)).getexif()
+        assert dict(kept) == {ExifTags.Base.Make: "Maker"}
 
 
 @pytest.mark.parametrize("source", ["jpeg", "png", "bmp", "tiff"])

@@ -54,6 +54,36 @@ def test_types_are_those_of_the_standard(endian: str) -> None:
     assert with_standard_types(after) == after
 
 
+def test_what_newer_standards_have_added() -> None:
+    exif = Image.Exif()
+    inner = exif.get_ifd(EXIF)
+    for tag in (0x9400, 0x9402, 0x9403, 0x9405):
+        inner[tag] = TiffImagePlugin.IFDRational(1, 3)
+    inner[0xA462] = bytes(8)
+    types = types_in(with_standard_types(exif.tobytes()), EXIF)
+    # EXIF 2.32: temperature, depth and elevation may be negative, pressure and acceleration not
+    assert types == {0x9400: 10, 0x9402: 10, 0x9403: 5, 0x9405: 10, 0xA462: 7}
+
+
+def test_a_tag_of_another_type_keeps_it() -> None:
+    exif = Image.Exif()
+    exif.get_ifd(EXIF)[ExifTags.Base.MakerNote] = "text"
+    assert types_in(with_standard_types(exif.tobytes()), EXIF) == {ExifTags.Base.MakerNote: 2}
+
+
+def test_what_is_no_pointer_is_not_followed() -> None:
+    """Two numbers, or a SHORT, in the place of one."""
+    head = b"II*\0\x08\0\0\0\x01\0" + int(EXIF).to_bytes(2, "little")
+    inner = b"\x01\0\x7c\x92\x01\0\x04\0\0\0abcd\0\0\0\0"  # a MakerNote of BYTE
+    for kind, count in ((4, 2), (3, 1)):
+        entry = kind.to_bytes(2, "little") + count.to_bytes(4, "little") + b"\x1a\0\0\0"
+        content = head + entry + bytes(4) + inner
+        assert with_standard_types(content) == content
+    entry = b"\x04\0\x01\0\0\0\x1a\0\0\0"
+    content = head + entry + bytes(4) + inner
+    assert with_standard_types(content) != content
+
+
 @pytest.mark.parametrize("endian", ["<", ">"])
 def test_values_stay(endian: str) -> None:
     one, other = Image.Exif(), Image.Exif()
@@ -85,7 +115,7 @@ def test_pointers_that_lead_astray_do_no_harm(pointer: int, place: int, inside: 
     directory[pointer if inside or pointer not in (EXIF, GPS) else 0x014A] = place
     content = exif.tobytes()
     assert len(with_standard_types(content)) == len(content)
-    carried = carried_exif(exif)
+    carried = carried_exif(exif, 1)
     assert carried is not None
     written = exif_to_write(carried, (8, 8), None)
     assert written is not None

@@ -113,6 +113,7 @@ def test_the_first_picture_of_several_is_read_alike(tmp_path: Path) -> None:
     image = Image.open(path)
     image.seek(1)
     shown = np.asarray(image.copy())
+    image = Image.open(path)
     image.seek(1)
     assert np.abs(picture_to_array(picture_from_pil(image), np.uint8) - shown.astype(int)).max() < 2
 
@@ -128,6 +129,30 @@ def test_a_jpeg_of_red_green_and_blue_is_read_as_it_is() -> None:
     Image.fromarray(patchwork()).save(file, "JPEG", quality=90, keep_rgb=True)
     shown = np.asarray(Image.open(file))
     np.testing.assert_array_equal(picture_to_array(read_image(file), np.uint8), shown)
+
+
+def test_a_jpeg_that_says_it_is_red_green_and_blue_is_read_so() -> None:
+    """By Adobe's marker alone; the components are numbered as those of Y, Cb and Cr are."""
+    file = io.BytesIO()
+    Image.fromarray(patchwork(), "RGB").save(file, "JPEG", quality=90, subsampling=0)
+    content = file.getvalue()
+    adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0"
+    start = 4 + int.from_bytes(content[4:6], "big")  # JFIF's own would win
+    content = content[:2] + adobe + content[start:]
+    shown = np.asarray(Image.open(io.BytesIO(content)))
+    as_ycbcr = np.asarray(Image.open(file))
+    assert np.abs(shown.astype(int) - as_ycbcr).max() > 50
+    picture = read_image(io.BytesIO(content))
+    np.testing.assert_array_equal(picture_to_array(picture, np.uint8), shown)
+
+
+def test_the_file_of_an_open_image_may_be_read_elsewhere_before() -> None:
+    """Pillow's caller may have moved in it; where it was is where it is left."""
+    file = jpeg_of(patchwork())
+    image = Image.open(file)
+    file.seek(7)
+    expected = read_image(jpeg_of(patchwork())).pixels
+    np.testing.assert_array_equal(picture_from_pil(image).pixels, expected)
 
 
 def test_as_shown_cuts_off_a_jpeg_alone() -> None:

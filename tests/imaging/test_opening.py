@@ -1,0 +1,56 @@
+"""Files that are opened, and those that are whole but not read."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from memnet_cli.errors import ImageError
+from memnet_cli.imaging.images import picture_size, read_image
+
+_PREVIEW = np.full((29, 40, 3), 90, np.uint8)
+
+
+def tiff(*, raw: bool, tags: list[tuple[int, int, int, object, bool]]) -> io.BytesIO:
+    """Return a TIFF whose first page is a preview, of a larger page below it if ``raw``."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(_PREVIEW, photometric="rgb", subfiletype=int(raw), subifds=int(raw),
+                     extratags=tags)  # fmt: skip
+        if raw:
+            writer.write(np.zeros((87, 121), np.uint16), photometric="minisblack")
+    file.seek(0)
+    return file
+
+
+def test_a_preview_of_raw_data_is_no_picture() -> None:
+    for file in (
+        tiff(raw=True, tags=[]),
+        tiff(raw=False, tags=[(50706, 1, 4, (1, 4, 0, 0), True)]),  # DNGVersion
+    ):
+        for read in (read_image, picture_size):
+            with pytest.raises(ImageError, match=r"a camera's raw data, .* develop it first"):
+                read(file)
+    assert read_image(tiff(raw=False, tags=[])).width == 40
+
+
+def test_a_page_with_smaller_versions_of_itself_is_one() -> None:
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(np.full((64, 80, 3), 90, np.uint8), photometric="rgb", subifds=1)
+        writer.write(np.full((32, 40, 3), 90, np.uint8), photometric="rgb", subfiletype=1)
+    file.seek(0)
+    assert read_image(file).width == 80
+
+
+def test_a_jpeg_of_12_bits_is_whole_and_not_read() -> None:
+    file = io.BytesIO()
+    Image.fromarray(_PREVIEW).save(file, "JPEG")
+    content = bytearray(file.getvalue())
+    content[content.index(b"\xff\xc0") + 4] = 12
+    with pytest.raises(ImageError, match=r"is a JPEG of 12-bit layers, .* expected 8 bits of grey"):
+        read_image(io.BytesIO(content))
