@@ -291,6 +291,6 @@ def _notes(read: Read, notes: tuple[str, ...], settings: Settings) -> tuple[str,
             f"beware: values from {low:.2f} to {high:.2f}, of 0 to 1, are not cut off before, "
             "which is right for noise alone",
         )
-    if read.picture.source.frames > 1:
+    if read.picture.source.frames > 1 and read.content is None:
         notes += (f"first of {read.picture.source.frames} frames",)
     return notes

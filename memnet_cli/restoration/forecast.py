@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -185,11 +186,18 @@ def _check_place(job: Job) -> None:
         pass
     except OSError as error:  # such as a name that is too long
         problem = error.strerror
-    folder = next(parent for parent in job.target.absolute().parents if parent.exists())
-    if problem is None and not os.access(folder, os.W_OK | os.X_OK):
-        problem = f"{folder} may not be written to"
+    if problem is None:
+        problem = _closed(job.target)
     if problem is not None:
         raise ImageError(f"{job.target} cannot be written: {problem}.")
+
+
+def _closed(target: Path) -> str | None:
+    """Say why nothing can be put below the nearest folder of ``target`` that is there, or None."""
+    folder = next((parent for parent in target.absolute().parents if parent.exists()), None)
+    if folder is None:  # of a drive that is not there
+        return f"{target.anchor} is not there"
+    return None if os.access(folder, os.W_OK | os.X_OK) else f"{folder} may not be written to"
 
 
 def _row_bytes(width: int, size: PictureSize) -> int:

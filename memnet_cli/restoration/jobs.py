@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -178,20 +179,23 @@ def _without_outputs(
     What may be there by another hand has no record of how it was restored, and stays an input
     where it was named itself or would be written over.
     """
-    made = {_place(job.target) for job in jobs if job.target is not None}
+    made = Counter(_place(job.target) for job in jobs if job.target is not None)
     named = {_place(Path(text)) for text in inputs}
     return tuple(job for job in jobs if not _is_output(job, made, named, overwrite))
 
 
-def _is_output(job: Job, made: Collection[str], named: Collection[str], overwrite: bool) -> bool:
-    """Say whether the input of a job is the output of another, and is to be left out as such."""
+def _is_output(job: Job, made: Mapping[str, int], named: Collection[str], overwrite: bool) -> bool:
+    """Say whether the input of a job is the output of another, and is to be left out as such.
+
+    ``made`` is how many jobs have an output in a place.
+    """
     if job.source is None:
         return False
     place = _place(job.source)
     own = job.target is not None and _place(job.target) == place
-    if own or place not in made:
+    if made.get(place, 0) <= own:
         return False
-    return _is_ours(job.source) or not (overwrite or place in named)
+    return _is_ours(job.source) or not (own or overwrite or place in named)
 
 
 def _place(path: Path) -> str:

@@ -207,10 +207,8 @@ def _content(job: Job) -> bytes | None:
 
 
 def _is_copied(job: Job, picture: Picture, diagnosis: Diagnosis) -> bool:
-    """Say whether a picture is left as it is, in a file as it is."""
-    source = picture.source
-    same = source.format == job.format.upper() and source.frames == 1
-    return same and diagnosis.task is None
+    """Say whether a picture is left as it is, in a file as it is, with all of its frames."""
+    return diagnosis.task is None and picture.source.format == job.format.upper()
 
 
 def _diagnosed(picture: Picture, task: str, restorers: Mapping[str, Restorer]) -> Diagnosis:

@@ -213,6 +213,41 @@ def test_a_second_run_into_the_own_folder_skips_what_the_first_made(
     assert ran.code == 2 and "in/a_r.png is itself one of the inputs" in ran.err
 
 
+def test_a_second_run_knows_the_pngs_that_the_first_made_of_jpegs(
+    memnet: Memnet, folder: Path, sr: list[str]
+) -> None:
+    """They would become themselves, too, and are not for that an input in another's place."""
+    shutil.rmtree("in")
+    Path("in").mkdir()
+    Image.new("RGB", (20, 16), "teal").save("in/a.jpg")
+    assert memnet(*sr, "in", "in").code == 0
+    again = memnet(*sr, "--json", "in", "in")
+    assert again.code == 0
+    assert json.loads(again.out)["counts"] == {"skipped": 1}
+    over = memnet(*sr, "--json", "--overwrite", "in", "in")
+    assert over.code == 0
+    assert [entry["input"] for entry in json.loads(over.out)["files"]] == ["in/a.jpg"]
+    # one by another hand is nobody's to write over
+    Image.new("RGB", (20, 16), "teal").save("in/a.png")
+    ran = memnet(*sr, "in", "in")
+    assert ran.code == 2 and "in/a.png is itself one of the inputs" in ran.err
+
+
+def test_what_is_left_as_it_is_keeps_all_its_frames(memnet: Memnet, folder: Path) -> None:
+    frames = [Image.linear_gradient("L").convert("RGB").rotate(angle) for angle in (0, 90)]
+    Path("many").mkdir()
+    frames[0].save("many/a.webp", save_all=True, append_images=frames[1:], lossless=True)
+    frames[0].save("many/b.mpo", "MPO", save_all=True, append_images=frames[1:], quality=98)
+    Path("many/b.mpo").rename("many/b.jpg")
+    for name in ("a.webp", "b.jpg"):
+        ran = memnet("restore", "--json", f"many/{name}", f"kept/{name}")
+        (entry,) = json.loads(ran.out)["files"]
+        assert entry["status"] == "unchanged" and "frames" not in str(entry["notes"])
+        assert Path(f"kept/{name}").read_bytes() == Path(f"many/{name}").read_bytes()
+    ran = memnet("restore", "--json", "many/a.webp", "kept/a.png")
+    assert "first of 2 frames" in json.loads(ran.out)["files"][0]["notes"]
+
+
 @pytest.mark.parametrize("task", ["sr", "denoise", "jpeg"])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 9), (7, 5)])
 def test_pictures_of_a_few_pixels_keep_their_brightness(task: str, shape: tuple[int, int]) -> None:

@@ -104,7 +104,7 @@ def one_by_one(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) 
     trained = {name: restorer.trained_range for name, restorer in restorers.items()}
     task = diagnose(picture, trained).task if settings.task == "auto" else settings.task
     if task is None:
-        same = picture.source.format == job.format.upper() and picture.source.frames == 1
+        same = picture.source.format == job.format.upper()
         return job.source.read_bytes() if same else encode_image(picture, job.format)
     before = None
     diagnosis = before_enlarging(picture)

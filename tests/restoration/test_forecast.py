@@ -143,9 +143,25 @@ def test_what_cannot_be_written_is_told(folder: Path, restorers: dict[str, Resto
     (failed,) = forecast([long], Settings("denoise"), one).files
     assert failed.error is not None
     assert failed.error.endswith("cannot be written: File name too long.")
+    (tmp := folder / "taken.png").mkdir()
+    (failed,) = forecast([replace(job, target=tmp)], Settings("denoise"), one).files
+    assert failed.error == f"{tmp} cannot be written: it is a folder."
     within = replace(job, target=folder / "a.png" / "b.png")
     (failed,) = forecast([within], Settings("denoise"), one).files
     assert failed.action == "fail"
+
+
+def test_a_drive_that_is_not_there_is_told(
+    folder: Path, restorers: dict[str, Restorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = {"denoise": restorers["denoise"]}
+    jobs = plan_jobs(
+        [str(folder)], str(folder.parent / "out"), recursive=False, naming=Naming(suffix="_{ext}")
+    )
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    (failed, *_) = forecast(jobs, Settings("denoise"), one).files
+    assert failed.error is not None
+    assert failed.error.endswith(f"cannot be written: {folder.anchor} is not there.")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")

@@ -199,3 +199,34 @@ def test_an_enlarged_picture_shrinks_to_what_it_was(
     shrunk = imresize(result[:, :, 0], shape=(30, 40))
     assert np.abs(shrunk - pixels[:, :, 0]).mean() < 0.6 / 255
     assert np.quantile(np.abs(shrunk - pixels[:, :, 0]), 0.99) < 1 / 255
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_what_luma_can_have_been_before_it_was_rounded(depth: int) -> None:
+    """Y of BT.601 in studio range, half a level up or down, and endless where a channel is cut."""
+    colours = _colours() * np.float32(0.9) + np.float32(0.05)
+    colours[0, 0], colours[0, 1], colours[0, 2] = (0, 0.5, 0.5), (0.5, 1, 0.5), (0, 1, 0.5)
+    small = replace(picture_from_array(colours), bit_depth=depth)
+    parts = split(small, get_task("sr"), scale=2)
+    assert parts.bounds is not None
+    least, most = parts.bounds
+    luma = rgb2ycbcr(colours.astype(np.float64))[:, :, 0] / 255
+    half = 0.5 / (2**depth - 1)
+    inner = (slice(1, None), slice(None))
+    np.testing.assert_allclose(least[inner], luma[inner] - half, atol=2e-6)
+    np.testing.assert_allclose(most[inner], luma[inner] + half, atol=2e-6)
+    ends = [(low, high) for low, high in zip(least[0, :3], most[0, :3], strict=True)]
+    assert np.isinf(ends).tolist() == [[True, False], [False, True], [True, True]]
+
+
+def test_an_enlarged_colour_in_range_is_what_its_luma_says(
+    photograph: NDArray[np.uint8],
+) -> None:
+    """The mean luma of the result is that of the picture, whatever a network made of it."""
+    small = picture_from_array(np.clip(photograph[40:70, 60:100], 30, 220))
+    parts = split(small, get_task("sr"), scale=2)
+    for error in (-0.04, 0.04):
+        off = RestoredParts(parts, (parts.planes[0] + np.float32(error),), ())
+        pixels = off.together((60, 80)).pixels
+        means = [rgb2ycbcr(colours)[:, :, 0].mean() for colours in (pixels, small.pixels)]
+        assert means[0] == pytest.approx(means[1], abs=0.6)
