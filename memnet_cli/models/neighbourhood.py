@@ -37,6 +37,7 @@ class Grid:
             of its q-th pixel: 0 or 1, or more where a plane smaller than q wraps around more than
             once. None where all are 1.
         circular: beyond a border lies the opposite one; else more of its last pixels.
+        kind: type of the device by whose limits the groups are worked on; None for the maps' own.
     """
 
     height: int
@@ -45,6 +46,7 @@ class Grid:
     block: int
     multiplicity: Tensor | None
     circular: bool = True
+    kind: str | None = None
 
     @property
     def keys(self) -> int:
@@ -114,20 +116,25 @@ class Grid:
         return planes[:, : self.height, : self.width].permute(0, 3, 1, 2)
 
 
-def plan_grid(height: int, width: int, size: int, device: torch.device) -> Grid:
-    """Group the pixels of a plane for neighbourhoods of ``size`` x ``size`` pixels."""
+def plan_grid(
+    height: int, width: int, size: int, device: torch.device, kind: str | None = None
+) -> Grid:
+    """Group the pixels of a plane for neighbourhoods of ``size`` x ``size`` pixels.
+
+    ``kind`` is the type of the device by whose limits they are worked on, else that of the maps.
+    """
     reach = size // 2
     if height * width <= (BLOCK + 2 * reach) ** 2:
         rows, columns = _visits(height, reach, device), _visits(width, reach, device)
         multiplicity = torch.einsum("ij,kl->ikjl", rows, columns)
         multiplicity = multiplicity.reshape(height * width, height * width)
         plain = height == width == size
-        return Grid(height, width, reach, 0, None if plain else multiplicity)
+        return Grid(height, width, reach, 0, None if plain else multiplicity, kind=kind)
     inner = torch.arange(BLOCK, device=device)
     outer = torch.arange(-reach, BLOCK + reach, device=device)
     seen = ((inner[:, None] - outer).abs() <= reach).float()
     multiplicity = torch.einsum("ij,kl->ikjl", seen, seen).reshape(BLOCK**2, -1)
-    return Grid(height, width, reach, BLOCK, multiplicity)
+    return Grid(height, width, reach, BLOCK, multiplicity, kind=kind)
 
 
 def _visits(length: int, reach: int, device: torch.device) -> Tensor:
@@ -240,7 +247,8 @@ def _fits(grid: Grid, maps: Tensor) -> bool:
 def _chunk(grid: Grid, queries: Tensor) -> tuple[int, int]:
     """Return how many groups, and rows of each, are worked on at once: of several groups all."""
     own = queries.shape[1]
-    limit = _CHUNK_BYTES.get(queries.device.type, _CHUNK_BYTES_ELSEWHERE) // (4 * grid.keys)
+    kind = grid.kind or queries.device.type
+    limit = _CHUNK_BYTES.get(kind, _CHUNK_BYTES_ELSEWHERE) // (4 * grid.keys)
     size = max(1, limit // own)
     return size, own if size > 1 else math.ceil(own / math.ceil(own / max(1, limit)))
 

@@ -17,7 +17,7 @@ from memnet_cli.models.neighbourhood import Correlation, Grid, attend, plan_grid
 _EMBEDDED = ("embedded_gaussian", "embedded_dot_product", "symmetric_embedded_gaussian")
 _LINEAR = ("dot_product", "embedded_dot_product")
 #: Patches of the stride mode are run in batches of so many pixels.
-_BATCH_PIXELS = {"cuda": 1 << 18}
+_BATCH_PIXELS = {"cuda": 1 << 16}
 _BATCH_PIXELS_ELSEWHERE = 1 << 14
 
 
@@ -110,6 +110,8 @@ class NLRN(RestorationModel):
     halo = 32
     #: With q = 45 the correlations of a larger one are not kept from step to step any more.
     largest_tile: ClassVar[int | None] = 384
+    #: Type of the device by whose limits planes are worked on; None for that of the planes.
+    limits_of: str | None = None
 
     def __init__(self, config: NLRNConfig) -> None:
         super().__init__(config)
@@ -144,7 +146,8 @@ class NLRN(RestorationModel):
 
     def forward(self, x: Tensor) -> Tensor:
         """Restore (N, 1, H, W); the neighbourhood goes round at the borders (section 5)."""
-        grid = plan_grid(x.shape[2], x.shape[3], self.settings.neighbourhood, x.device)
+        size = self.settings.neighbourhood
+        grid = plan_grid(x.shape[2], x.shape[3], size, x.device, self.limits_of)
         first = state = from_the_picture(self.feature, x)
         earlier = Correlation()
         for norms, transition in self._steps():
@@ -212,7 +215,8 @@ class PatchAverage(RestorationModel):
     def _batches(self, x: Tensor) -> Iterator[list[tuple[int, int]]]:
         corners = [(top, left) for top in self._corners(x.shape[2])
                    for left in self._corners(x.shape[3])]  # fmt: skip
-        limit = _BATCH_PIXELS.get(x.device.type, _BATCH_PIXELS_ELSEWHERE)
+        kind = self.model.limits_of or x.device.type
+        limit = _BATCH_PIXELS.get(kind, _BATCH_PIXELS_ELSEWHERE)
         size = max(1, limit // (self.side**2 * x.shape[0]))
         for start in range(0, len(corners), size):
             yield corners[start : start + size]

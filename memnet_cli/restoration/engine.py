@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +22,8 @@ from memnet_cli.restoration.tiling import Tile, plan_tiles
 from memnet_cli.restoration.views import VIEWS, turned, turned_back
 
 Plane = NDArray[np.float32]
+#: Tiles that are run at once, each with the number of its plane.
+_Batch = list[tuple[int, Tile]]
 
 #: Tiles are joined into one batch up to this many pixels: enough to fill the device's units.
 _BATCH_PIXELS = {"cpu": 1 << 15, "cuda": 1 << 22, "mps": 1 << 20}
@@ -93,8 +95,8 @@ class Engine:
         """Restore (H, W) float32 planes of any sizes; range [0, 1] in, not clipped out.
 
         Tiles of equal size are run as batches, also across planes. On an out-of-memory error the
-        tile is halved. A plane that comes back not finite, black or shifted is done once more in
-        float32.
+        batches are made smaller, and then the tile is halved. A plane that comes back not finite,
+        black or shifted is done once more in float32.
 
         Raises:
             DeviceError: if even the smallest tile does not fit into memory.
@@ -140,17 +142,24 @@ class Engine:
 
     def _restore_until_it_fits(self, planes: Sequence[Plane], runtime: Runtime) -> list[Restored]:
         sides = [self.tile_side(plane.shape[0], plane.shape[1]) for plane in planes]
+        limit = self._batch_limit(planes)
         notes: tuple[str, ...] = ()
         while True:
+            tiles = [
+                plan_tiles(plane.shape[0], plane.shape[1], side, self.overlap, self.model.grid)
+                for plane, side in zip(planes, sides, strict=True)
+            ]
+            batches = list(_batches(tiles, limit))
             try:
-                tiles = [
-                    plan_tiles(plane.shape[0], plane.shape[1], side, self.overlap, self.model.grid)
-                    for plane, side in zip(planes, sides, strict=True)
-                ]
-                return [Restored(plane, notes) for plane in self._run(planes, tiles, runtime)]
+                return [Restored(plane, notes) for plane in self._run(planes, batches, runtime)]
             except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
+            if runtime.device.type == "cuda":
+                torch.cuda.empty_cache()
+            limit //= 4
+            if any(len(batch) > 1 for batch in batches):
+                continue
             largest = max(sides)
             halved = largest // 2
             # what is kept of a tile, and both overlaps, are whole squares of the grid
@@ -161,28 +170,24 @@ class Engine:
                 )
             sides = [min(side, halved) for side in sides]
             notes = (f"out of memory: tile halved to {halved}",)
-            if runtime.device.type == "cuda":
-                torch.cuda.empty_cache()
+
+    def _batch_limit(self, planes: Sequence[Plane]) -> int:
+        """Return the pixels up to which tiles are joined: what the device fills, and can hold."""
+        limit = self.batch_pixels
+        if min(limit, sum(plane.size for plane in planes)) <= _SMALL:
+            return limit
+        side = memory.largest_tile(self.bytes_per_pixel, self.runtime.device, self.overlap)
+        return min(limit, side * side)
 
     def _run(
-        self, planes: Sequence[Plane], tiles: Sequence[Sequence[Tile]], runtime: Runtime
+        self, planes: Sequence[Plane], batches: Iterable[_Batch], runtime: Runtime
     ) -> list[Plane]:
         results = [np.empty_like(plane) for plane in planes]
-        for batch in self._batches(tiles):
+        for batch in batches:
             windows = np.stack([planes[index][tile.window] for index, tile in batch])
             for (index, tile), output in zip(batch, self._forward(windows, runtime), strict=True):
                 results[index][tile.kept] = output[tile.kept_in_window]
         return results
-
-    def _batches(self, tiles: Sequence[Sequence[Tile]]) -> Iterator[list[tuple[int, Tile]]]:
-        """Yield batches of (plane index, tile), each of one window size."""
-        flat = [(index, tile) for index, of_plane in enumerate(tiles) for tile in of_plane]
-        flat.sort(key=lambda item: item[1].shape)
-        for (height, width), group in groupby(flat, key=lambda item: item[1].shape):
-            members = list(group)
-            size = max(1, self.batch_pixels // (height * width))
-            for start in range(0, len(members), size):
-                yield members[start : start + size]
 
     @torch.inference_mode()
     def _forward(self, windows: NDArray[np.float32], runtime: Runtime) -> NDArray[np.float32]:
@@ -204,6 +209,17 @@ class Engine:
         else:  # only MemNet takes it, which check_purpose saw to
             output = self.model(batch, exit_block=self.exit_block)
         return output
+
+
+def _batches(tiles: Sequence[Sequence[Tile]], limit: int) -> Iterator[_Batch]:
+    """Yield batches, each of one window size and of ``limit`` pixels at most, or of one tile."""
+    flat = [(index, tile) for index, of_plane in enumerate(tiles) for tile in of_plane]
+    flat.sort(key=lambda item: item[1].shape)
+    for (height, width), group in groupby(flat, key=lambda item: item[1].shape):
+        members = list(group)
+        size = max(1, limit // (height * width))
+        for start in range(0, len(members), size):
+            yield members[start : start + size]
 
 
 def _autocast(runtime: Runtime) -> AbstractContextManager[object]:
@@ -242,6 +258,8 @@ def out_of_memory(error: BaseException) -> bool:
             "not enough memory",
             "could not create a memory",
             "NNPACK",
+            "CUBLAS_STATUS_ALLOC_FAILED",
+            "CUDNN_STATUS_ALLOC_FAILED",
         )
     )
 

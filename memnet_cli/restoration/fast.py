@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 _CHECK_SIDE = 16
 #: Largest difference to the network in float32, as a share of what it changes in the plane.
 _TOLERANCE = {"fp32": 1e-4, "bf16": 0.1, "fp16": 0.05, "int8": 0.1}
+#: The same where convolutions in float32 have 10 bits of it, as torch has them on CUDA.
+_TOLERANCE_TF32 = 5e-3
 
 
 def fast_model(model: RestorationModel, runtime: Runtime) -> FastModel | None:
@@ -41,11 +43,19 @@ def fast_model(model: RestorationModel, runtime: Runtime) -> FastModel | None:
         def build(kernels: Kernels = kernels) -> FusedMemNet:
             return FusedMemNet(model, runtime.dtype, kernels)
 
-        fast, problem = _tried(model, build, plane, _TOLERANCE[runtime.precision])
+        fast, problem = _tried(model, build, plane, _tolerance(runtime))
         if fast is not None:
             return fast
         _log.warning("%s cannot be used here: %s.", kernels.name, problem)
     return None
+
+
+def _tolerance(runtime: Runtime) -> float:
+    """Return the largest difference that precision alone may make."""
+    rough = runtime.device.type == "cuda" and torch.backends.cudnn.allow_tf32
+    if rough and runtime.precision == "fp32":
+        return _TOLERANCE_TF32
+    return _TOLERANCE[runtime.precision]
 
 
 def int8_model(model: RestorationModel, runtime: Runtime, task: Task) -> FastModel | None:

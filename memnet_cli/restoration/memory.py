@@ -96,10 +96,14 @@ def peak_bytes_per_pixel(model: RestorationModel, dtype: torch.dtype, fused: boo
 
 
 def _shadow(model: PatchAverage) -> PatchAverage:
-    """Return a model of the same shapes on the meta device, where nothing is computed."""
+    """Return a model of the same shapes on the meta device, where nothing is computed.
+
+    It works on as much at once as the model does on its own device.
+    """
     with torch.device("meta"):
         shadow = build_model(model.config).eval()
     assert isinstance(shadow, NLRN)
+    shadow.limits_of = model.model.limits_of or next(model.parameters()).device.type
     return PatchAverage(shadow, model.stride, model.side)
 
 

@@ -87,6 +87,59 @@ def test_no_tile_fits(plain: Engine, rng: np.random.Generator) -> None:
         hopeless.restore(planes(rng, (64, 64)))
 
 
+class _Crowded(torch.nn.Module):
+    """Runs out of memory for batches larger than it can hold, and remembers those that it held."""
+
+    grid = 1
+    largest_tile = None
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+        self.held: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.numel() > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        self.held.append(x.numel())
+        return x
+
+
+def test_a_batch_is_made_smaller_before_its_tiles_are(
+    plain: Engine, rng: np.random.Generator
+) -> None:
+    plane = planes(rng, (300, 310))[0]
+    model = _Crowded(2 * 40 * 40)
+    crowded = replace(plain, model=model, tile=40, overlap=4)  # type: ignore[arg-type]
+    restored = crowded.restore([plane])[0]
+    np.testing.assert_array_equal(restored.plane, plane)
+    assert restored.notes == ()
+    assert max(model.held) <= 2 * 40 * 40
+
+
+def test_tiles_are_halved_where_one_alone_does_not_fit(
+    plain: Engine, rng: np.random.Generator
+) -> None:
+    plane = planes(rng, (300, 310))[0]
+    model = _Crowded(30 * 30)
+    crowded = replace(plain, model=model, tile=40, overlap=4)  # type: ignore[arg-type]
+    restored = crowded.restore([plane])[0]
+    np.testing.assert_array_equal(restored.plane, plane)
+    assert restored.notes == ("out of memory: tile halved to 20",)
+
+
+def test_no_batch_is_larger_than_what_the_memory_holds(
+    plain: Engine, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "batch_pixels", 1 << 22)  # of a GPU
+    monkeypatch.setattr(memory, "largest_tile", lambda *_: 90)
+    monkeypatch.setattr(Engine, "bytes_per_pixel", 1000.0)
+    model = _Crowded(1 << 30)
+    small = replace(plain, model=model, tile=40, overlap=4)  # type: ignore[arg-type]
+    small.restore(planes(rng, (300, 310), (40, 40)))
+    assert 40 * 40 < max(model.held) <= 90 * 90
+
+
 class _BrokenInHalf(torch.nn.Module):
     """Gives NaN in reduced precision, the input in float32."""
 
@@ -164,6 +217,7 @@ def test_a_small_plane_does_not_wait_for_the_count(
         "[enforce fail at alloc_cpu.cpp:117] data. DefaultCPUAllocator: not enough memory: you "
         "tried to allocate 1 bytes.",
         "CUDA out of memory. Tried to allocate 2.00 GiB.",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
     ],
 )
 def test_memory_that_is_short_is_known_on_every_system(text: str) -> None:

@@ -117,6 +117,18 @@ def test_kernels_that_fail_or_differ_are_left_with_a_reason(
         caplog.clear()
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_gpu_may_round_convolutions_in_float32(
+    monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    """TF32 has 10 bits for a fraction; no other device has it."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+    gpu, cpu = (Runtime(torch.device(kind), "fp32") for kind in ("cuda", "cpu"))
+    assert fast_module._tolerance(cpu) == 1e-4
+    assert (fast_module._tolerance(gpu) > 2**-10) is allowed
+    assert fast_module._tolerance(Runtime(torch.device("cuda"), "bf16")) == 0.1
+
+
 def test_other_networks_have_none() -> None:
     model = build_model(REDNetConfig(depth=10, width=4)).eval()
     assert fast_model(model, resolve_runtime("cpu", "fp32")) is None

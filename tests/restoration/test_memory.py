@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from memnet_cli.models import build_model
-from memnet_cli.models.configs import MemNetConfig, PlainConfig
+from memnet_cli.models.configs import MemNetConfig, NLRNConfig, PlainConfig
+from memnet_cli.models.nlrn import PatchAverage
 from memnet_cli.restoration import memory
 from memnet_cli.restoration.memory import largest_tile, peak_bytes_per_pixel
 
@@ -69,6 +70,15 @@ def test_tile_grows_with_the_memory_and_never_below_its_overlap(
     assert sides == sorted(sides)
     assert sides[0] == 2 * 24 + 32
     assert sides[-1] == 4096
+
+
+def test_patches_are_counted_as_many_at_once_as_the_device_takes() -> None:
+    config = NLRNConfig(steps=2, width=8, embedding_width=4, neighbourhood=9)
+    patches = PatchAverage(build_model(config).eval(), stride=18, side=25)  # type: ignore[arg-type]
+    on_a_cpu = peak_bytes_per_pixel(patches, torch.float32)
+    patches.model.limits_of = "cuda"
+    # 104 patches at once instead of 26, of 784 in the plane that is counted
+    assert 2 * on_a_cpu < peak_bytes_per_pixel(patches, torch.float32) < 8 * on_a_cpu
 
 
 def test_free_memory_of_this_machine() -> None:
