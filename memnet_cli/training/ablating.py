@@ -20,6 +20,7 @@ from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.data import TrainingData, gather_data
 from memnet_cli.training.events import Say
 from memnet_cli.training.records import stored_identity
+from memnet_cli.training.stopping import stop_requests
 
 if TYPE_CHECKING:
     from memnet_cli.evaluation.benchmark import LevelScores
@@ -131,7 +132,6 @@ def _measure(weights: Path, config: TrainingConfig, data: TrainingData) -> dict[
     """Measure all pictures with the weights of a finished run, however long it takes."""
     from memnet_cli.checkpoints import load_weights
     from memnet_cli.restoration.devices import resolve_runtime
-    from memnet_cli.training.stopping import stop_requests
     from memnet_cli.training.validation import measure
 
     runtime = resolve_runtime(config.machine.device, config.machine.precision)
@@ -154,6 +154,8 @@ def do_runs(
 ) -> bool:
     """Do all runs that are not done yet; ``keep`` gets all scores so far.
 
+    Whoever asks to stop, also when a run is all but over, has asked for all that are left.
+
     Returns:
         Whether all are done; else somebody asked to stop.
 
@@ -165,13 +167,17 @@ def do_runs(
     pictures = fingerprints(data)
     found = {run.result: score for run in runs if (score := read_score(run, pictures)) is not None}
     keep(tuple(found.values()))  # a folder that cannot be written is known before any training
-    for place, run in enumerate(runs, 1):
-        announce(place, run, found.get(run.result))
-        if run.result in found:
-            continue
-        score = do_run(run, gather_data(run.config), level, say)
-        if score is None:
-            return False
-        found[run.result] = score
-        keep(tuple(found.values()))
+    with stop_requests() as stop:
+        for place, run in enumerate(runs, 1):
+            done = found.get(run.result)
+            if done is None and stop.asked():
+                return False
+            announce(place, run, done)
+            if done is not None:
+                continue
+            score = do_run(run, gather_data(run.config), level, say)
+            if score is None:
+                return False
+            found[run.result] = score
+            keep(tuple(found.values()))
     return True

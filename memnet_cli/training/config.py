@@ -104,6 +104,10 @@ class Machine:
             raise UsageError(f"--keep {self.keep} would keep no checkpoint: expected 1 or more.")
         if self.compile and self.sync_bn:
             raise UsageError("--sync-bn does not go with --compile: leave one of them out.")
+        if self.compile and self.gradient_checkpointing:
+            raise UsageError(
+                "--gradient-checkpointing does not go with --compile: leave one of them out."
+            )
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class Damage:
         """
         device = self.pictures.pixels.device
         picture, top, left, orientation = (
-            torch.from_numpy(values).to(device, non_blocking=True)
+            torch.from_numpy(values).to(device)
             for values in (patches.picture, patches.top, patches.left, patches.orientation)
         )
         if self.task.name == "sr":
@@ -104,7 +104,7 @@ class Damage:
                 chroma = np.isin(patches.picture, self.chroma)
                 planes = self.pictures.planes
                 saved = compressed(planes, patches, self.patch, chance.earlier, chroma)
-                degraded = torch.from_numpy(saved).to(device, non_blocking=True).float() / 255.0
+                degraded = torch.from_numpy(saved).to(device).float() / 255.0
         order = _orientations(self.patch, device)[orientation % ORIENTATIONS]
         negative = (orientation >= ORIENTATIONS)[:, None]
         both = [planes.flatten(1).gather(1, order) for planes in (clean, degraded)]

@@ -53,9 +53,22 @@ def device_of(world: World, name: str) -> str:
     """Return the device of this process.
 
     Raises:
-        DeviceError: for more processes than GPUs on this machine.
+        DeviceError: for more processes than GPUs on this machine, several on one GPU, or Apple's.
     """
-    if world.size == 1 or name not in {"auto", "cuda"} or not torch.cuda.is_available():
+    if world.size == 1:
+        return name
+    if name.startswith("cuda:") and world.local_size > 1:
+        raise DeviceError(
+            f"--device {name} is one GPU, and {world.local_size} processes were started on this "
+            "machine: give --device cuda, with which each has a GPU of its own."
+        )
+    on_cuda = name in {"auto", "cuda"} and torch.cuda.is_available()
+    if name == "mps" or (name == "auto" and not on_cuda and torch.backends.mps.is_available()):
+        raise DeviceError(
+            f"{world.size} processes cannot train together on Apple's GPUs: give --device cpu, or "
+            "start one process without torchrun."
+        )
+    if not on_cuda:
         return name
     count = torch.cuda.device_count()
     if world.local_size > count:

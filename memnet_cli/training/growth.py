@@ -12,6 +12,7 @@ from memnet_cli.models.growing import deepened, grown, shortened, shrunk, with_m
 from memnet_cli.models.memnet import MemNet
 from memnet_cli.models.regridding import regridded
 from memnet_cli.models.widening import widened
+from memnet_cli.training.layout import laid_out_as
 
 
 def recursions_of(model: RestorationModel) -> int:
@@ -63,4 +64,4 @@ def carry_over(
                 if earlier is not None and earlier.shape == parameter.shape:
                     state = source.state.get(earlier)
                     if state:
-                        target.state[parameter] = dict(state)
+                        target.state[parameter] = laid_out_as(parameter, state)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 
 from memnet_cli.errors import DeviceError, TrainingError, UsageError
 from memnet_cli.evaluation.benchmark import LevelScores
+from memnet_cli.evaluation.peaks import wait_for_device
 from memnet_cli.restoration.devices import resolve_runtime
 from memnet_cli.restoration.engine import out_of_memory
 from memnet_cli.training.clock import Clock
@@ -48,6 +51,12 @@ from memnet_cli.training.throughput import Meter
 from memnet_cli.training.trainee import Trainee, grow_if_due
 
 _REPORT_SECONDS = 10.0
+#: What to do where memory is too small.
+_TO_BEGIN = (
+    " for the training pictures and the networks: end what else uses it, give less --data, fewer "
+    "--teacher or a smaller network, or another --device"
+)
+_TO_TRAIN = ": divide the batch with --set accumulate=2 or more, or give --gradient-checkpointing"
 
 
 @dataclass(frozen=True)
@@ -115,23 +124,32 @@ def train(
         if machine.tensorboard and world.leads:
             say = with_board(say, folder.path / "tensorboard", found[0].step if found else 0)
         try:
-            session = prepare_session(config, data, world, runtime, folder, clock, stop, say)
-            trainee = start_or_resume(session, found)
+            with _enough_memory(runtime.device, _TO_BEGIN):
+                session = prepare_session(config, data, world, runtime, folder, clock, stop, say)
+                trainee = start_or_resume(session, found)
         except BaseException:
             if new and world.leads:
                 release_folder(folder)
             raise
-        try:
+        with _enough_memory(runtime.device, _TO_TRAIN):
             result = _run(session, trainee)
             del session, trainee  # before the processes part
             return result
-        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            raise DeviceError(
-                f"Not enough memory on {runtime.device}: divide the batch with --set "
-                "accumulate=2 or more, or give --gradient-checkpointing."
-            ) from None
+
+
+@contextmanager
+def _enough_memory(device: torch.device, advice: str) -> Iterator[None]:
+    """Say in one sentence, with the advice, that an allocation inside failed.
+
+    Raises:
+        DeviceError: in place of what torch or numpy raise then.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise DeviceError(f"Not enough memory on {device}{advice}.") from None
 
 
 @dataclass
@@ -211,6 +229,9 @@ def _report(session: Session, trainee: Trainee, agenda: _Agenda) -> None:
     meter = agenda.meter
     if meter.steps == 0:
         return
+    start = time.perf_counter()
+    wait_for_device(session.runtime.device)  # steps are over when their work is
+    meter.seconds += time.perf_counter() - start
     report(session, trainee, meter)
     if trainee.step > agenda.first_step + 1:
         session.clock.note_steps(meter.steps, meter.seconds, trainee.multiply_adds)

@@ -49,8 +49,8 @@ def train_step(session: Session, trainee: Trainee, meter: Meter) -> None:
     timed = session.runtime.device.type == "cpu" or trainee.step % _TIMED_EVERY == 0
     start = time.perf_counter()
     if timed:
-        wait_for_device(session.runtime.device)
-        start = time.perf_counter()
+        wait_for_device(session.runtime.device)  # what earlier steps have left to do is no data
+    alone = time.perf_counter()
     gradients = _gradients(session, trainee, timed)
     clip_gradients(trainee.model, recipe, recipe.lr * factor)
     for optimizer in trainee.optimizers:
@@ -62,7 +62,7 @@ def train_step(session: Session, trainee: Trainee, meter: Meter) -> None:
         update_mean(trainee.mean, trainee.model, recipe.ema, trainee.step)
     if timed:
         wait_for_device(session.runtime.device)
-        meter.timed += time.perf_counter() - start
+        meter.timed += time.perf_counter() - alone
         meter.timed_data += gradients.data_seconds
     meter.losses.append(gradients.loss)
     meter.steps += 1

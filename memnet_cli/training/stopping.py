@@ -20,24 +20,33 @@ class StopRequest:
         """Say whether somebody has asked; may change at any time."""
         return self.signal_name != ""
 
+    def note(self, number: int, _frame: FrameType | None) -> None:
+        """Take a signal.
+
+        Raises:
+            KeyboardInterrupt: for a Ctrl-C after somebody has asked already.
+        """
+        if self.asked() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal_name = signal.Signals(number).name
+
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Note SIGTERM and SIGINT while training.
+    """Note SIGTERM and SIGINT while training; inside another one, yield the request of that.
 
     A second SIGTERM changes nothing: schedulers repeat it while the run is still saving.
     """
-    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield request  # only the main thread may set handlers: the embedding program has its own
+        yield StopRequest()  # only the main thread may set handlers: the program around has its own
         return
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        if request.signal_name and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        request.signal_name = signal.Signals(number).name
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    outer = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if isinstance(outer, StopRequest):
+        yield outer
+        return
+    request = StopRequest()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, request.note) for number in numbers}
     try:
         yield request
     finally:

@@ -16,6 +16,7 @@ from memnet_cli.restoration.devices import Runtime
 from memnet_cli.restoration.fast import FastModel, fast_model
 from memnet_cli.restoration.views import VIEWS, turned, turned_back
 from memnet_cli.training.config import TrainingConfig
+from memnet_cli.training.layout import placed
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,7 @@ def _placed(path: Path, runtime: Runtime) -> Callable[[Tensor], Tensor]:
     model, _ = load_weights(path)
     model.requires_grad_(False)
     faster = can_train_faster(runtime.device, runtime.dtype)
-    layout = torch.contiguous_format if faster else torch.channels_last
-    model.to(runtime.device, memory_format=layout)  # type: ignore[call-overload]
+    model = placed(model, runtime, faster)
     fast = fast_model(model, runtime)
     if fast is not None:
         return partial(_alone, fast)

@@ -23,6 +23,7 @@ from memnet_cli.restoration.devices import Runtime, fast_bf16
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.distributed import World
 from memnet_cli.training.growth import CHANGES, carry_over, recursions_of, with_recursions
+from memnet_cli.training.layout import load_state, placed
 from memnet_cli.training.optimizers import build_optimizers
 from memnet_cli.training.recomputing import recompute_blocks
 from memnet_cli.training.schedule import stage_at
@@ -153,7 +154,7 @@ def resumed_trainee(
         mean.load_state_dict(checkpoint.mean)
     trainee = _assembled(model, mean, config, runtime, world)
     for optimizer, state in zip(trainee.optimizers, checkpoint.optimizers, strict=True):
-        optimizer.load_state_dict(dict(state))
+        load_state(optimizer, state)
     trainee.step, trainee.progress = checkpoint.step, checkpoint.progress
     trainee.pixels, trainee.seconds = checkpoint.pixels, checkpoint.seconds
     trainee.best = checkpoint.best
@@ -169,9 +170,9 @@ def _assembled(
     world: World,
 ) -> Trainee:
     faster = trains_faster(config, runtime)
-    model = _placed(model, runtime, faster)
+    model = placed(model, runtime, faster).train()
     if config.recipe.ema:
-        mean = copy.deepcopy(model) if mean is None else _placed(mean, runtime, faster)
+        mean = copy.deepcopy(model) if mean is None else placed(mean, runtime, faster).train()
         mean.requires_grad_(False)
     optimizers = build_optimizers(config.recipe, model, fast_bf16(runtime.device))
     cost = multiply_adds_per_pixel(model)
@@ -181,12 +182,6 @@ def _assembled(
 def trains_faster(config: TrainingConfig, runtime: Runtime) -> bool:
     """Say whether the run uses the convolutions of :mod:`memnet_cli.models.gradients`."""
     return not config.machine.compile and can_train_faster(runtime.device, runtime.dtype)
-
-
-def _placed(model: RestorationModel, runtime: Runtime, faster: bool) -> RestorationModel:
-    layout = torch.contiguous_format if faster else torch.channels_last
-    placed = model.to(runtime.device, memory_format=layout)  # type: ignore[call-overload]
-    return cast(RestorationModel, placed.train())
 
 
 def wrapped(
@@ -228,10 +223,10 @@ def grow_if_due(trainee: Trainee, config: TrainingConfig, runtime: Runtime, worl
         return False
     old_model, old_optimizers = trainee.model, trainee.optimizers
     faster = trains_faster(config, runtime)
-    trainee.model = _placed(with_recursions(old_model, wanted), runtime, faster)
+    trainee.model = placed(with_recursions(old_model, wanted), runtime, faster).train()
     if trainee.mean is not None:
         grown_mean = with_recursions(trainee.mean, wanted).requires_grad_(False)
-        trainee.mean = _placed(grown_mean, runtime, faster)
+        trainee.mean = placed(grown_mean, runtime, faster).train()
     trainee.optimizers = build_optimizers(config.recipe, trainee.model, fast_bf16(runtime.device))
     carry_over(old_optimizers, old_model, trainee.optimizers, trainee.model)
     trainee.multiply_adds = multiply_adds_per_pixel(trainee.model)

@@ -70,8 +70,14 @@ class WhitenedMuon(Muon):
 
     @torch.no_grad()
     def see(self, moments: Mapping[nn.Parameter, Tensor]) -> None:
-        """Take note of second moments of inputs, each (in k k, in k k) float32."""
+        """Take note of second moments of inputs, each (in k k, in k k) float32.
+
+        Those that are no numbers, or near the largest, are passed over: they have no factor L, and
+        a network that has come to that is told of by its loss and its weights.
+        """
         for weight, moment in moments.items():
+            if not torch.isfinite(moment.norm()):
+                continue
             known = self.state[weight].get("inputs", moment)
             self.state[weight]["inputs"] = torch.lerp(moment, known, _MEMORY)
             self.state[weight].pop("change", None)

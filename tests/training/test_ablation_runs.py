@@ -14,7 +14,7 @@ import pytest
 
 from memnet_cli.checkpoints import read_info
 from memnet_cli.errors import UsageError
-from memnet_cli.training import loop
+from memnet_cli.training import keeping, loop
 from memnet_cli.training.ablating import RunScore, do_runs
 from memnet_cli.training.ablation import Ablation, Variant
 from memnet_cli.training.ablation_plan import AblationRequest, PlannedRun, plan_runs
@@ -22,6 +22,7 @@ from memnet_cli.training.ablation_report import keep_result
 from memnet_cli.training.ablation_summary import summarise
 from memnet_cli.training.config import Budget, Machine
 from memnet_cli.training.events import Event, Progress
+from memnet_cli.training.records import RunFolder
 
 _ABLATION = Ablation(
     name="mine",
@@ -119,6 +120,26 @@ def test_an_interrupted_ablation_goes_on_in_the_middle_of_a_run(
     assert finished and told[0] == "1 narrow 0 done"
     _, _, whole = _do(replace(longer, out=tmp_path / "whole"))
     assert [s.psnr for s in resumed] == pytest.approx([s.psnr for s in whole], abs=1e-4)
+
+
+@pytest.mark.parametrize(("stop_in", "finished"), [(1, False), (2, True)])
+def test_who_asks_at_the_very_end_of_a_run_is_heard(
+    request_: AblationRequest, monkeypatch: pytest.MonkeyPatch, stop_in: int, finished: bool
+) -> None:
+    ended: list[RunFolder] = []
+
+    def draw(folder: RunFolder) -> None:
+        ended.append(folder)
+        if len(ended) == stop_in:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(keeping, "draw_curves", draw)
+    one = replace(request_, seeds=(0,))
+    done, told, scores = _do(one)
+    assert (done, len(told), len(scores)) == (finished, stop_in, stop_in), "what is done is kept"
+    done, told, scores = _do(one)
+    assert done and told[:stop_in] == ["1 narrow 0 done", "2 wide 0 done"][:stop_in]
+    assert len(scores) == 2
 
 
 def test_a_result_that_was_lost_after_training_is_measured_again(

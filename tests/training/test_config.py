@@ -79,6 +79,8 @@ def test_what_does_not_go_together_is_refused(tiny: TrainingConfig) -> None:
         replace(tiny, recipe=replace(tiny.recipe, model={"blocks": 3}))
     with pytest.raises(UsageError, match="--sync-bn does not go with --compile"):
         Machine(sync_bn=True, compile=True)
+    with pytest.raises(UsageError, match="--gradient-checkpointing does not go with --compile"):
+        Machine(gradient_checkpointing=True, compile=True)
     with pytest.raises(UsageError, match="fp16 would need loss scaling"):
         Machine(precision="fp16")
     with pytest.raises(UsageError, match="not trained in int8"):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.overrides import TorchFunctionMode
 
 from memnet_cli.evaluation.protocols import prepare
 from memnet_cli.imaging.degradations import downscale, jpeg_compress, jpeg_resaved
@@ -303,3 +306,31 @@ def test_colour_differences_are_those_that_are_denoised(tmp_path: Path, photogra
     parts = split(picture_from_pil(Image.open(path)), get_task("denoise"))
     for own, shown in zip(planes[::2], parts.planes[1:], strict=True):
         np.testing.assert_allclose(own, shown * 255.0, atol=0.51)
+
+
+class _Copies(TorchFunctionMode):
+    """Notes of every copy between devices whether it is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[bool] = []
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func is torch.Tensor.to:
+            self.waited.append(not (kwargs or {}).get("non_blocking", False))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["sr", "jpeg"])
+def test_memory_that_is_given_back_is_copied_first(planes: list[Plane], name: str) -> None:
+    # Apple's GPUs copy it later if they are let, when it may hold something else
+    damage = Damage(get_task(name), load_pictures(planes, _CPU), _PATCH, 0)
+    with _Copies() as copies:
+        damage.pairs(_patches([0, 12], [0, 12], 2 if name == "sr" else 20), Chance())
+    assert len(copies.waited) >= 5 and all(copies.waited)

@@ -172,6 +172,26 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
     assert device_of(World(3, 4, 3, 4), "cpu") == "cpu"
 
 
+def test_devices_that_processes_cannot_share_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(DeviceError, match=r"--device cuda:1 is one GPU, and 2 processes .* cuda,"):
+        device_of(World(0, 2, 0, 2), "cuda:1")
+    assert device_of(World(), "cuda:1") == "cuda:1"
+    # one process on each of two machines: each has that GPU to itself
+    assert device_of(World(1, 2, 0, 1), "cuda:1") == "cuda:1"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert device_of(World(1, 2, 1, 2), "auto") == "cuda:1"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("mps", "auto"):
+        with pytest.raises(DeviceError, match=r"2 processes .* Apple's GPUs: give --device cpu"):
+            device_of(World(1, 2, 1, 2), name)
+        assert device_of(World(), name) == name
+    assert device_of(World(1, 2, 1, 2), "cpu") == "cpu"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert device_of(World(1, 2, 1, 2), "auto") == "auto"
+
+
 def test_a_batch_that_cannot_be_divided_is_refused(
     tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

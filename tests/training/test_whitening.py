@@ -8,10 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from memnet_cli.errors import TrainingError
+from memnet_cli.training import loop, whitening
+from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.distributed import World
 from memnet_cli.training.muon import Muon
 from memnet_cli.training.recipe import Recipe
+from memnet_cli.training.session import Session
+from memnet_cli.training.step import train_step
+from memnet_cli.training.throughput import Meter
+from memnet_cli.training.trainee import Trainee
 from memnet_cli.training.whitening import WhitenedMuon, look_at_inputs
+from tests.training.conftest import run, with_recipe
 
 _ROWS, _COLUMNS = 6, 18
 _SHAPE = (_ROWS, 2, 3, 3)
@@ -130,6 +138,36 @@ def test_inputs_that_are_loaded_count_at_once() -> None:
         weight.grad = gradient.view(_SHAPE).clone()
         optimizer.step()
     torch.testing.assert_close(weight.detach().flatten(1), _step(gradient, moment))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
+def test_inputs_that_are_no_numbers_are_passed_over(value: float) -> None:
+    gradient, moment = _random(_ROWS, _COLUMNS), _moment(torch.logspace(-2, 2, _COLUMNS))
+    weights = [nn.Parameter(torch.zeros(_SHAPE)) for _ in range(2)]
+    optimizer = WhitenedMuon(weights, _recipe(1e-6), torch.float32)
+    optimizer.see({weights[0]: moment})
+    for weight in weights:  # the second one's were never known
+        optimizer.see({weight: torch.full_like(moment, value)})
+        weight.grad = gradient.view(_SHAPE).clone()
+    optimizer.step()
+    expected = _step(gradient, moment), _plain(gradient)
+    for weight, step in zip(weights, expected, strict=True):
+        torch.testing.assert_close(weight.detach().flatten(1), step)
+
+
+def test_a_whitened_run_that_broke_down_is_told_so(
+    tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaking(session: Session, trainee: Trainee, meter: Meter) -> None:
+        train_step(session, trainee, meter)
+        if trainee.step == 2:
+            with torch.no_grad():
+                next(trainee.model.parameters()).fill_(float("nan"))
+
+    monkeypatch.setattr(loop, "train_step", breaking)
+    monkeypatch.setattr(whitening, "_EVERY", 1)  # before the steps are reported
+    with pytest.raises(TrainingError, match=r"Training broke down by step 5 .*lower --set lr="):
+        run(with_recipe(tiny, "optimizer=muon", "whitened=true"))
 
 
 def test_inputs_are_looked_at_every_fiftieth_step() -> None:

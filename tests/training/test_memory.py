@@ -1,0 +1,55 @@
+"""Too little memory is told in one sentence, wherever it ends."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import pytest
+import torch
+
+from memnet_cli.errors import DeviceError
+from memnet_cli.training import loop
+from memnet_cli.training.config import TrainingConfig
+from tests.training.conftest import run
+
+_ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory"),
+    MemoryError("Unable to allocate 90.0 GiB for an array"),
+]
+
+
+@pytest.mark.parametrize("error", _ERRORS)
+@pytest.mark.parametrize(
+    ("place", "advice"),
+    [
+        ("prepare_session", "cpu for the training pictures and the networks: .* less --data"),
+        ("start_or_resume", "cpu for the training pictures and the networks: .* another --device"),
+        ("train_step", "cpu: divide the batch with --set accumulate=2"),
+    ],
+)
+def test_too_little_memory_is_told(
+    tiny: TrainingConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    place: str,
+    advice: str,
+) -> None:
+    def fail(*_arguments: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(loop, place, fail)
+    with pytest.raises(DeviceError, match=f"Not enough memory on {advice}"):
+        run(tiny)
+    assert tiny.out.exists() == (place == "train_step")
+
+
+def test_other_failures_stay_what_they_are(
+    tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> NoReturn:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(loop, "prepare_session", fail)
+    with pytest.raises(RuntimeError, match="mat1"):
+        run(tiny)
