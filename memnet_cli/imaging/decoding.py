@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageFile, TiffImagePlugin
+from PIL import Image, ImageCms, ImageFile, TiffImagePlugin
 
 from memnet_cli.errors import ImageError
 from memnet_cli.imaging.deep_samples import (
@@ -136,11 +136,10 @@ def _exif(image: Image.Image) -> Image.Exif:
 
 
 def _tiff_orientation(image: Image.Image) -> int | None:
-    """Return the orientation that a TIFF file names, which is gone once it is loaded."""
+    """Return the orientation of a TIFF file, which is gone once it is loaded; None of others."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return None
-    named = image.tag_v2.get(ExifTags.Base.Orientation)
-    return named if isinstance(named, int) else None
+    return orientation_of(_exif(image))
 
 
 def _profile(image: Image.Image) -> bytes | None:

@@ -42,8 +42,9 @@ _MOST_SAMPLES = 8
 # what tifffile says about damaged files is told as an error, and need not be logged beside
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
-# numbers of tags, and the value of NewSubfileType for a smaller version of another page
-_NEW_SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION, _REDUCED = 254, 330, 50706, 1
+# numbers of tags, the value of NewSubfileType for a smaller version of another page, and what CR2
+# has between the header and the first directory of a TIFF
+_NEW_SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION, _REDUCED, _CR2 = 254, 330, 50706, 1, b"CR"
 _COLOUR_LAYOUTS = frozenset({"RGB", "RGBA", "RGBa", "RGBX", "LA"})
 
 
@@ -66,13 +67,17 @@ def check_unsigned(image: ImageFile.ImageFile) -> None:
         raise ImageError(_unknown_range("8 bits with a sign"))
 
 
-def check_developed(image: ImageFile.ImageFile) -> None:
-    """Raise ImageError, as a clause without subject, for a preview before a camera's raw data."""
+def check_developed(image: ImageFile.ImageFile, start: bytes) -> None:
+    """Raise ImageError, as a clause without subject, for a preview before a camera's raw data.
+
+    ``start`` is that of the file, in which CR2 says what it is.
+    """
     if not isinstance(image, TiffImageFile):
         return
     tags = image.tag_v2
-    preview = tags.get(_NEW_SUBFILE_TYPE, 0) == _REDUCED and _SUB_IFDS in tags
-    if preview or _DNG_VERSION in tags:
+    reduced = tags.get(_NEW_SUBFILE_TYPE, 0) == _REDUCED
+    preview = reduced and (_SUB_IFDS in tags or _DNG_VERSION in tags)
+    if preview or start[8:10] == _CR2:
         raise ImageError(
             "holds a camera's raw data, of which only a preview can be read: develop it first, "
             "and give the TIFF or JPEG of that"

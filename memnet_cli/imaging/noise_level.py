@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 #: and the side of areas without any, which do not count.
 _QUANTILE, _NOTHING, _AREA = 0.2, 1e-6, 8
 #: Side of the blocks, from which diagonal of their DCT on noise is all there is where they are
-#: smooth, which share of them is the smoothest, and how many at most are looked at.
-_SIDE, _DIAGONAL, _SMOOTHEST, _BLOCKS = 8, 11, 0.1, 20_000
+#: smooth, and how many at most are looked at.
+_SIDE, _DIAGONAL, _BLOCKS = 8, 11, 20_000
+#: So many classes of brightness have as many blocks each; that share of a class is the smoothest.
+_CLASSES, _SMOOTHEST = 8, 0.1
 #: How much of a block may be cut off at black or white, which takes from the noise, and from which
 #: share of such blocks on the others do not count.
 _CUT_OFF, _ENOUGH = 0.1, 0.02
@@ -22,7 +24,7 @@ def noise_sigma(pixels: NDArray[np.floating]) -> float:
     """Estimate the noise level sigma on the scale 0 to 255, the mean over the channels.
 
     The smaller of two estimates: of the finest detail, which fine texture and sharpening raise,
-    and of the smoothest blocks, which a page of text has none of. Areas without any detail, such
+    and of the smoothest blocks, of which a page of text has none. Areas without any detail, such
     as a frame, do not count for either.
 
     Args:
@@ -55,7 +57,8 @@ def _smoothest(plane: NDArray[np.floating]) -> float:
     """Estimate the noise of an (H, W) plane from the high frequencies of its smoothest blocks.
 
     After Ponomarenko et al., "An automatic approach to lossy compression of AVIRIS images" (2007):
-    blocks are sorted by their low frequencies, in which noise is least of all.
+    blocks are sorted by their low frequencies, in which noise is least of all. Of each brightness,
+    since a camera has less noise in the dark, and the median of that: a smooth bar has but few.
     """
     from scipy.fft import dctn
 
@@ -65,9 +68,13 @@ def _smoothest(plane: NDArray[np.floating]) -> float:
     energy = np.square(dctn(blocks, axes=(1, 2), norm="ortho"))
     rows, columns = np.indices((_SIDE, _SIDE))
     high = rows + columns >= _DIAGONAL
-    order = np.argsort(energy[:, ~high & (rows + columns > 0)].mean(1))
-    smoothest = order[: max(1, round(_SMOOTHEST * len(order)))]
-    return float(np.sqrt(energy[smoothest][:, high].mean()))
+    detail = energy[:, ~high & (rows + columns > 0)].mean(1)
+    found = []
+    for members in np.array_split(np.argsort(energy[:, 0, 0]), min(_CLASSES, len(blocks))):
+        order = members[np.argsort(detail[members])]
+        smoothest = order[: max(1, round(_SMOOTHEST * len(order)))]
+        found.append(energy[smoothest][:, high].mean())
+    return float(np.sqrt(np.median(found)))
 
 
 def _blocks_of(plane: NDArray[np.floating]) -> NDArray[np.float64]:

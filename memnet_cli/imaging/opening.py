@@ -49,7 +49,7 @@ def open_picture(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
             image = _opened(factory, file)
             check_size(*image.size, max_pixels)
             check_unsigned(image)
-            check_developed(image)
+            check_developed(image, start)
             return image
     raise ImageError(
         "is not a picture that can be read: expected PNG, JPEG, BMP, TIFF, WebP, GIF or PPM"

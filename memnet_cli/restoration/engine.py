@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -149,16 +150,19 @@ class Engine:
                 plan_tiles(plane.shape[0], plane.shape[1], side, self.overlap, self.model.grid)
                 for plane, side in zip(planes, sides, strict=True)
             ]
-            batches = list(_batches(tiles, limit))
+            results = [np.empty_like(plane) for plane in planes]
+            batch: _Batch = []
             try:
-                return [Restored(plane, notes) for plane in self._run(planes, batches, runtime)]
+                for batch in _batches(tiles, limit):
+                    self._run(batch, planes, results, runtime)
+                return [Restored(plane, notes) for plane in results]
             except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
             if runtime.device.type == "cuda":
                 torch.cuda.empty_cache()
-            limit //= 4
-            if any(len(batch) > 1 for batch in batches):
+            limit = sum(math.prod(tile.shape) for _, tile in batch) // 4
+            if len(batch) > 1:
                 continue
             largest = max(sides)
             halved = largest // 2
@@ -180,14 +184,12 @@ class Engine:
         return min(limit, side * side)
 
     def _run(
-        self, planes: Sequence[Plane], batches: Iterable[_Batch], runtime: Runtime
-    ) -> list[Plane]:
-        results = [np.empty_like(plane) for plane in planes]
-        for batch in batches:
-            windows = np.stack([planes[index][tile.window] for index, tile in batch])
-            for (index, tile), output in zip(batch, self._forward(windows, runtime), strict=True):
-                results[index][tile.kept] = output[tile.kept_in_window]
-        return results
+        self, batch: _Batch, planes: Sequence[Plane], results: Sequence[Plane], runtime: Runtime
+    ) -> None:
+        """Put what is restored of the tiles into the results."""
+        windows = np.stack([planes[index][tile.window] for index, tile in batch])
+        for (index, tile), output in zip(batch, self._forward(windows, runtime), strict=True):
+            results[index][tile.kept] = output[tile.kept_in_window]
 
     @torch.inference_mode()
     def _forward(self, windows: NDArray[np.float32], runtime: Runtime) -> NDArray[np.float32]:

@@ -30,7 +30,7 @@ from memnet_cli.restoration.picture_files import (
 )
 from memnet_cli.restoration.pipeline import Bound, read_ahead, write_behind
 from memnet_cli.restoration.planes import RestoredParts, Split
-from memnet_cli.restoration.restorer import Restoration, Restorer, scaled_shape
+from memnet_cli.restoration.restorer import WRITTEN_ANEW, Restoration, Restorer, scaled_shape
 
 __all__ = ["FileThreads", "Outcome", "Settings", "file_threads", "restore_folder"]
 
@@ -248,7 +248,7 @@ def _restored(
     """
     start = time.perf_counter()
     difference = None
-    provenance = None
+    provenance: Mapping[str, str] | None = WRITTEN_ANEW if settings.provenance else None
     diagnosis = read.diagnosis
     used: list[Restorer] = []
     if read.restorer is not None:

@@ -282,7 +282,7 @@ def _copy(item: Restored, picture: Picture, quality: int) -> int:
     job = item.outcome.job
     if item.content is not None:
         return _put(job, item.content)
-    return _write(job, picture, quality, None)
+    return _write(job, picture, quality, item.provenance)
 
 
 def _put(job: Job, data: bytes) -> int:

@@ -38,6 +38,9 @@ from memnet_cli.tasks import Task, get_task
 
 ImageOrArray = TypeVar("ImageOrArray", Image.Image, NDArray[Any])
 
+#: The record of a picture that nothing was restored of, in a file of another format than its own.
+WRITTEN_ANEW = {"Software": f"memnet {__version__}", "memnet:task": "none"}
+
 
 @dataclass(frozen=True)
 class Restoration:

@@ -227,6 +227,16 @@ def test_a_second_run_knows_the_pngs_that_the_first_made_of_jpegs(
     over = memnet(*sr, "--json", "--overwrite", "in", "in")
     assert over.code == 0
     assert [entry["input"] for entry in json.loads(over.out)["files"]] == ["in/a.jpg"]
+    # nor do those of pictures of which nothing was restored
+    Path("in/a.jpg").unlink()
+    Path("in/a.png").rename("in/b.png")
+    Image.new("RGB", (20, 16), "teal").save("in/a.jpg", quality=98)
+    assert memnet("restore", "in/a.jpg", "in").code == 0
+    assert read_provenance(Path("in/a.png"))["memnet:task"] == "none"
+    again = memnet("restore", "--json", "in/a.jpg", "in/a.png", "in")
+    assert (again.code, json.loads(again.out)["counts"]) == (0, {"skipped": 1})
+    memnet("restore", "--no-provenance", "in/a.jpg", "bare.png")
+    assert read_provenance(Path("bare.png")) == {}
     # one by another hand is nobody's to write over
     Image.new("RGB", (20, 16), "teal").save("in/a.png")
     ran = memnet(*sr, "in", "in")

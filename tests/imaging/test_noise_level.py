@@ -50,6 +50,25 @@ def test_texture_is_not_noise_where_something_is_smooth() -> None:
         assert noise_sigma(noisy(pixels, 12)) == pytest.approx(12, rel=0.15)
 
 
+def test_a_smooth_bar_does_not_hide_noise(photograph: NDArray[np.uint8]) -> None:
+    """That of a window's title, without noise, above a noisy photograph."""
+    bar = np.linspace(40, 90, 300).round()[None, :, None] / 255
+    rough = noisy(photograph[:300, :300], 25)
+    whole = np.concatenate([np.broadcast_to(bar, (36, 300, rough.shape[2])), rough])
+    assert noise_sigma(whole) > 0.7 * noise_sigma(rough)
+
+
+def test_noise_that_grows_with_light_is_not_told_by_the_dark_alone(
+    photograph: NDArray[np.uint8],
+) -> None:
+    clean = photograph[:300, :300].astype(np.float64)
+    sigma = 0.8 * np.sqrt(clean) + 1.5
+    shot = clean + np.random.default_rng(0).normal(0, 1, clean.shape) * sigma
+    root = np.sqrt(np.square(sigma).mean())
+    told = noise_sigma(np.rint(np.clip(shot, 0, 255)) / 255)
+    assert told == pytest.approx(root, rel=0.25) and told > 6
+
+
 def test_a_frame_does_not_hide_noise() -> None:
     noise = np.random.default_rng(0).normal(0.5, 20 / 255, (256, 256, 1))
     noise[:80] = noise[-80:] = 0.0

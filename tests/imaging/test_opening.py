@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from PIL import Image
 from memnet_cli.errors import ImageError
 from memnet_cli.imaging.images import picture_size, read_image
 
+#: Number, type, count, value, and whether of the first page alone.
+_DNG_VERSION = (50706, 1, 4, (1, 4, 0, 0), True)
 _PREVIEW = np.full((29, 40, 3), 90, np.uint8)
 
 
-def tiff(*, raw: bool, tags: list[tuple[int, int, int, object, bool]]) -> io.BytesIO:
+def tiff(*, raw: bool, tags: Sequence[tuple[int, int, int, object, bool]]) -> io.BytesIO:
     """Return a TIFF whose first page is a preview, of a larger page below it if ``raw``."""
     file = io.BytesIO()
     with tifffile.TiffWriter(file) as writer:
@@ -27,15 +30,30 @@ def tiff(*, raw: bool, tags: list[tuple[int, int, int, object, bool]]) -> io.Byt
     return file
 
 
+def _cr2() -> io.BytesIO:
+    """Return the preview of a CR2, whose header is 8 bytes longer than that of a TIFF."""
+    file = io.BytesIO()
+    Image.fromarray(_PREVIEW).save(file, "TIFF")
+    content = file.getvalue()
+    first = int.from_bytes(content[4:8], "little")
+    count = int.from_bytes(content[first : first + 2], "little")
+    directory = content[first : first + 2 + 12 * count] + bytes(4)
+    head = b"II*\0" + len(content).to_bytes(4, "little") + b"CR\2\0" + content[12:]
+    return io.BytesIO(head + directory)
+
+
 def test_a_preview_of_raw_data_is_no_picture() -> None:
     for file in (
         tiff(raw=True, tags=[]),
-        tiff(raw=False, tags=[(50706, 1, 4, (1, 4, 0, 0), True)]),  # DNGVersion
+        tiff(raw=True, tags=[_DNG_VERSION]),
+        _cr2(),
     ):
         for read in (read_image, picture_size):
             with pytest.raises(ImageError, match=r"a camera's raw data, .* develop it first"):
                 read(file)
-    assert read_image(tiff(raw=False, tags=[])).width == 40
+    # a program that developed it may have left the version there
+    for tags in ([], [_DNG_VERSION]):
+        assert read_image(tiff(raw=False, tags=tags)).width == 40
 
 
 def test_a_page_with_smaller_versions_of_itself_is_one() -> None:

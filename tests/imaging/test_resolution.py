@@ -73,6 +73,23 @@ def test_a_tiff_is_turned_with_its_resolution(orientation: int, mode: str, forma
     assert (told[ExifTags.Base.XResolution], told[ExifTags.Base.YResolution]) == expected
 
 
+def test_an_orientation_that_turns_nothing_turns_no_resolution() -> None:
+    file = io.BytesIO()
+    image = Image.new("RGB", (40, 30))
+    image.save(file, "TIFF", dpi=(204, 98), tiffinfo={ExifTags.Base.Orientation: 9})
+    picture = read_image(file)
+    assert (picture.width, picture.source.dpi) == (40, (204, 98))
+
+
+def test_the_orientation_of_xmp_turns_the_resolution_of_a_tiff_too() -> None:
+    file = io.BytesIO()
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"/>'
+    image = Image.new("RGB", (40, 30))
+    image.save(file, "TIFF", dpi=(204, 98), tiffinfo={700: packet})
+    picture = read_image(file)
+    assert (picture.width, picture.source.dpi) == (30, (98, 204))
+
+
 @pytest.mark.parametrize("side", [ExifTags.Base.XResolution, ExifTags.Base.YResolution])
 def test_half_a_resolution_is_completed_in_a_tiff(side: int) -> None:
     """Where TIFF needs both, and readers take 1 for the other."""

@@ -128,6 +128,24 @@ def test_tiles_are_halved_where_one_alone_does_not_fit(
     assert restored.notes == ("out of memory: tile halved to 20",)
 
 
+def test_a_tile_that_was_alone_is_halved_at_once_whatever_is_batched_beside(
+    plain: Engine, rng: np.random.Generator
+) -> None:
+    class Counting(_Crowded):
+        tries = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.tries += x[0].numel() >= 90 * 90
+            return super().forward(x)
+
+    model = Counting(60 * 60)
+    crowded = replace(plain, model=model, tile=96, overlap=4)  # type: ignore[arg-type]
+    several = planes(rng, (96, 96), *[(9, 9)] * 40)
+    for plane, restored in zip(several, crowded.restore(several), strict=True):
+        np.testing.assert_array_equal(restored.plane, plane)
+    assert model.tries == 1
+
+
 def test_no_batch_is_larger_than_what_the_memory_holds(
     plain: Engine, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,7 @@ from memnet_cli.restoration.folder import (
 )
 from memnet_cli.restoration.jobs import Job, Naming, plan_jobs
 from memnet_cli.restoration.planes import RestoredParts, Split
-from memnet_cli.restoration.restorer import Restorer
+from memnet_cli.restoration.restorer import WRITTEN_ANEW, Restorer
 
 PATIENCE = 20.0
 
@@ -105,7 +105,9 @@ def one_by_one(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) 
     task = diagnose(picture, trained).task if settings.task == "auto" else settings.task
     if task is None:
         same = picture.source.format == job.format.upper()
-        return job.source.read_bytes() if same else encode_image(picture, job.format)
+        if same:
+            return job.source.read_bytes()
+        return encode_image(picture, job.format, provenance=WRITTEN_ANEW)
     before = None
     diagnosis = before_enlarging(picture)
     if settings.task == "sr" and "jpeg" in restorers and diagnosis.deblock:
