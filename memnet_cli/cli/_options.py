@@ -9,12 +9,13 @@ import typer
 
 Device = Annotated[str, typer.Option("--device", "-g", help="auto, cpu, cuda, cuda:N or mps.")]
 Precision = Annotated[
-    str, typer.Option("--precision", help="auto, fp32, bf16, fp16, or int8 (MemNet on CPUs).")
+    str, typer.Option("--precision", help="auto, fp32, bf16, fp16 (GPUs), int8 (MemNet on CPUs).")
 ]
 Fp32 = Annotated[bool, typer.Option("--fp32", help="The same as --precision fp32.")]
 Tile = Annotated[str, typer.Option("--tile", "-t", help="auto (from free memory), off, or pixels.")]
 TileOverlap = Annotated[
-    int | None, typer.Option("--tile-overlap", help="Context around tiles, pixels.")
+    int | None,
+    typer.Option("--tile-overlap", help="Pixels that tiles see of each other; else by network."),
 ]
 TrainingPrecision = Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")]
 DataDir = Annotated[

@@ -30,7 +30,9 @@ TrainingSetOption = Annotated[
     list[str] | None,
     typer.Option("--training-set", help="Dataset that it was trained on; may be repeated."),
 ]
-LicenceOption = Annotated[str, typer.Option("--licence", help="Of the weights.")]
+LicenceOption = Annotated[
+    str, typer.Option("--licence", help="Licence of the weights, kept in the file.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the file of --out.")]
 
 

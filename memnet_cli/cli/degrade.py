@@ -31,7 +31,7 @@ def degrade(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the noise.")] = 0,
     suffix: Annotated[
-        str, typer.Option("--suffix", help="Added to names; {ext} and {task} are filled in.")
+        str, typer.Option("--suffix", help="Added to names; {ext} {task} {scale} are filled in.")
     ] = "",
     recursive: Recursive = False,
     overwrite: Overwrite = False,

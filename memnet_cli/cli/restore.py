@@ -81,7 +81,8 @@ def restore(
         bool, typer.Option("--tta", "--x8", help="Average 8 flips and rotations: 8 times slower.")
     ] = False,
     exit_block: Annotated[
-        int | None, typer.Option("--exit-block", help="Stop after memory block m: faster.")
+        int | None,
+        typer.Option("--exit-block", help="Stop after memory block m: faster and worse."),
     ] = None,
     nlrn_stride: Annotated[
         int | None,
@@ -100,7 +101,8 @@ def restore(
         ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option("--format", "-f", help="png, jpg, webp or tiff; else PNG.")
+        str | None,
+        typer.Option("--format", "-f", help="png, jpg, webp, tiff or bmp; else by name, or PNG."),
     ] = None,
     quality: Annotated[
         int, typer.Option("--quality", min=1, max=100, help="Of JPEG and WebP outputs.")

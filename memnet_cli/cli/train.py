@@ -113,7 +113,7 @@ def train(
         typer.Option("--gradient-checkpointing", help="Less memory for more arithmetic."),
     ] = False,
     sync_bn: Annotated[
-        bool, typer.Option("--sync-bn", help="BN statistics over all processes.")
+        bool, typer.Option("--sync-bn", help="With torchrun: BN statistics over all processes.")
     ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard events too.")
