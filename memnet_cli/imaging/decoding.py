@@ -92,6 +92,7 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
         frames=frames,
         dpi=dpi_of(image, stored or orientation),
         png_colours=png_colours_of(image),
+        record=tuple(provenance_of(image, exif).items()),
     )
     if colours is None:
         picture = picture_of_samples(samples, bit_depth=depth, source=source)
@@ -122,6 +123,7 @@ def _decode_tiff(file: BinaryIO, max_pixels: int) -> Picture:
         xmp=carried_xmp(exif.get(XMP_TAG)),
         exif=carried_exif(exif, orientation, from_tiff=True),
         frames=page.pages,
+        record=tuple(provenance_of(None, exif).items()),
         dpi=dpi_of_tiff(exif, orientation),
     )
     return picture_of_samples(samples, bit_depth=16, source=source)

@@ -13,8 +13,11 @@ _QUANTILE, _NOTHING, _AREA = 0.2, 1e-6, 8
 #: Side of the blocks, from which diagonal of their DCT on noise is all there is where they are
 #: smooth, and how many at most are looked at.
 _SIDE, _DIAGONAL, _BLOCKS = 8, 11, 20_000
-#: So many classes of brightness have as many blocks each; that share of a class is the smoothest.
-_CLASSES, _SMOOTHEST = 8, 0.1
+#: At most so many classes of brightness have as many blocks each, and at least so many; that share
+#: of a class is the smoothest.
+_CLASSES, _MEMBERS, _SMOOTHEST = 8, 40, 0.1
+#: Where a smaller share of the samples is neither black nor white, they are dots of a screen.
+_GREY = 0.01
 #: How much of a block may be cut off at black or white, which takes from the noise, and from which
 #: share of such blocks on the others do not count.
 _CUT_OFF, _ENOUGH = 0.1, 0.02
@@ -34,6 +37,11 @@ def noise_sigma(pixels: NDArray[np.floating]) -> float:
         return 0.0
     planes = np.moveaxis(pixels, 2, 0)
     return 255.0 * float(np.mean([min(_finest(plane), _smoothest(plane)) for plane in planes]))
+
+
+def is_black_and_white(pixels: NDArray[np.floating]) -> bool:
+    """Say whether hardly a sample of (H, W, C) lies between black and white: fax, halftone, ink."""
+    return bool(((pixels > 0.0) & (pixels < 1.0)).mean() < _GREY)
 
 
 def _finest(plane: NDArray[np.floating]) -> float:
@@ -70,7 +78,8 @@ def _smoothest(plane: NDArray[np.floating]) -> float:
     high = rows + columns >= _DIAGONAL
     detail = energy[:, ~high & (rows + columns > 0)].mean(1)
     found = []
-    for members in np.array_split(np.argsort(energy[:, 0, 0]), min(_CLASSES, len(blocks))):
+    classes = min(_CLASSES, max(1, len(blocks) // _MEMBERS))
+    for members in np.array_split(np.argsort(energy[:, 0, 0]), classes):
         order = members[np.argsort(detail[members])]
         smoothest = order[: max(1, round(_SMOOTHEST * len(order)))]
         found.append(energy[smoothest][:, high].mean())

@@ -51,6 +51,7 @@ class Source:
         frames: how many frames or pages the file holds; the first was read.
         dpi: pixels an inch, across and down, where the file says that.
         png_colours: of a PNG, the chunks (name, content) that say what its samples stand for.
+        record: how it was made, of a picture that was written here, as (name, value).
     """
 
     format: str | None = None
@@ -64,6 +65,7 @@ class Source:
     frames: int = 1
     dpi: tuple[float, float] | None = None
     png_colours: tuple[tuple[bytes, bytes], ...] = ()
+    record: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from memnet_cli.imaging.images import Picture
-from memnet_cli.imaging.noise_level import noise_sigma
+from memnet_cli.imaging.noise_level import is_black_and_white, noise_sigma
 from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 
 #: Up to this quality blocks are visible; up to that they are worth removing, behind noise; above it
@@ -54,12 +56,16 @@ def diagnose(picture: Picture, trained: Trained) -> Diagnosis:
     A JPEG that was cropped, saved as PNG or saved as a better JPEG is told by its blocks. Those of
     a better quality than is seen at once are removed where there is no noise to be removed.
     """
+    picture = _seen(picture)
     quality, known = _compressed(picture)
     if quality <= _VISIBLE_BLOCKS:
         return _blocky(picture, quality, known, trained)
     sigma = noise_sigma(picture.pixels)
     if sigma > _MOST_NOISE:
         what = f"detail like noise of sigma {sigma:.0f}, more than a picture holds"
+        return Diagnosis(None, f"no damage that can be told ({what}): left as it is")
+    if sigma >= _VISIBLE_NOISE and is_black_and_white(picture.pixels):
+        what = "black and white with nothing between"
         return Diagnosis(None, f"no damage that can be told ({what}): left as it is")
     if sigma >= _VISIBLE_NOISE:
         warning = _outside(f"sigma {sigma:.0f}", sigma, trained["denoise"])
@@ -68,6 +74,14 @@ def diagnose(picture: Picture, trained: Trained) -> Diagnosis:
         return _blocky(picture, quality, known, trained)
     what = f"noise of sigma about {sigma:.0f}" + (f", {known}" if known else "")
     return Diagnosis(None, f"no visible damage ({what}): left as it is")
+
+
+def _seen(picture: Picture) -> Picture:
+    """Return a picture with black, which counts for nothing, where alpha hides all."""
+    if picture.alpha is None:
+        return picture
+    hidden = picture.alpha[:, :, None] == 0.0
+    return replace(picture, pixels=np.where(hidden, np.float32(0), picture.pixels))
 
 
 def _blocky(picture: Picture, worst: int, known: str, trained: Trained) -> Diagnosis:
@@ -122,6 +136,7 @@ def before_enlarging(picture: Picture, *, deblocks: bool = True) -> Diagnosis:
         picture: to be enlarged.
         deblocks: whether blocks can be removed before; of noise there is a warning.
     """
+    picture = _seen(picture)
     warning = _enlarged_noise(picture)
     quality, known = _compressed(picture) if deblocks else (100, "")
     if quality > _DEBLOCKED_FIRST:
@@ -133,7 +148,7 @@ def _enlarged_noise(picture: Picture) -> str | None:
     top, left = (max(0, (side - _MIDDLE) // 2) for side in picture.pixels.shape[:2])
     middle = picture.pixels[top : top + _MIDDLE, left : left + _MIDDLE]
     sigma = noise_sigma(middle)
-    if not _ENLARGED_NOISE <= sigma <= _MOST_NOISE:
+    if not _ENLARGED_NOISE <= sigma <= _MOST_NOISE or is_black_and_white(middle):
         return None
     return (
         f"detail like noise of sigma about {sigma:.0f}, which is enlarged too: if it is noise, "

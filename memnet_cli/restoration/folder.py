@@ -248,7 +248,9 @@ def _restored(
     """
     start = time.perf_counter()
     difference = None
-    provenance: Mapping[str, str] | None = WRITTEN_ANEW if settings.provenance else None
+    provenance: Mapping[str, str] | None = None
+    if settings.provenance:  # of nothing that is done here
+        provenance = dict(read.picture.source.record) or WRITTEN_ANEW
     diagnosis = read.diagnosis
     used: list[Restorer] = []
     if read.restorer is not None:

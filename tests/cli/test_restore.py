@@ -235,6 +235,12 @@ def test_a_second_run_knows_the_pngs_that_the_first_made_of_jpegs(
     assert read_provenance(Path("in/a.png"))["memnet:task"] == "none"
     again = memnet("restore", "--json", "in/a.jpg", "in/a.png", "in")
     assert (again.code, json.loads(again.out)["counts"]) == (0, {"skipped": 1})
+    # a record of what was done before stays
+    shutil.copy("in/b.png", "made.png")
+    for name in ("made.tiff", "made.webp", "again.png"):
+        before = "made.png" if name != "again.png" else "made.tiff"
+        assert memnet("restore", before, name).code == 0
+        assert read_provenance(Path(name)) == read_provenance(Path("made.png"))
     memnet("restore", "--no-provenance", "in/a.jpg", "bare.png")
     assert read_provenance(Path("bare.png")) == {}
     # one by another hand is nobody's to write over

@@ -108,6 +108,18 @@ def test_a_small_picture_has_no_estimate(shape: tuple[int, int, int]) -> None:
     assert noise_sigma(np.random.default_rng(0).random(shape)) == 0.0
 
 
+@pytest.mark.parametrize("side", [24, 32, 48])
+def test_a_thumbnail_has_too_few_blocks_for_classes(
+    photograph: NDArray[np.uint8], side: int
+) -> None:
+    """Of one that is smooth in a corner, as many are, that corner tells."""
+    small = np.random.default_rng(0).integers(60, 200, (side, side, 1)).astype(np.uint8)
+    third = side // 2 + 2
+    small[:third, :third] = np.linspace(60, 200, third).astype(np.uint8)[:, None, None]
+    assert noise_sigma(small / 255) < 6
+    assert noise_sigma(noisy(photograph[:side, :side], 20)) > 10
+
+
 @pytest.mark.parametrize("side", [16, 17, 24])
 def test_flat_pictures_have_none(side: int) -> None:
     assert noise_sigma(np.full((side, side, 3), 0.4)) == 0.0

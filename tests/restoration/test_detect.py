@@ -161,6 +161,32 @@ def test_chequers_and_random_pixels_are_not_noise() -> None:
         assert found.task is None and "more than a picture holds" in found.reason
 
 
+@pytest.mark.parametrize("period", [3, 5, 8])
+def test_dots_of_a_screen_are_not_noise(photograph: NDArray[np.uint8], period: int) -> None:
+    rows, columns = np.mgrid[:160, :160] * np.pi / period
+    screen = (np.sin(rows + columns) * np.sin(rows - columns) + 1) / 2
+    dots = (photograph[:160, :160].mean(axis=2) / 255 > screen).astype(np.uint8) * 255
+    assert diagnose(picture_from_array(dots), _TRAINED).task is None
+    assert before_enlarging(picture_from_array(dots)).warning is None
+
+
+def test_what_alpha_hides_is_not_judged(photograph: NDArray[np.uint8]) -> None:
+    rng = np.random.default_rng(0)
+    alpha = np.zeros((128, 128, 1), np.uint8)
+    alpha[:, :90] = 255
+    pixels = photograph[60:188, 80:208].copy()
+    pixels[:, 90:] = rng.integers(0, 256, (128, 38, 3))
+    icon = np.full((128, 128, 3), (30, 90, 160), np.uint8)
+    icon[:, 90:] = pixels[:, 90:]
+    for seen in (pixels, icon):
+        picture = picture_from_array(np.concatenate([seen, alpha], axis=2))
+        assert diagnose(picture, _TRAINED).task is None
+        assert before_enlarging(picture).warning is None
+    rough = np.rint(np.clip(pixels + rng.normal(0, 25, pixels.shape), 0, 255)).astype(np.uint8)
+    noisy = picture_from_array(np.concatenate([rough, alpha], axis=2))
+    assert diagnose(noisy, _TRAINED).task == "denoise"
+
+
 def test_strong_noise_is_still_noise(photograph: NDArray[np.uint8]) -> None:
     noise = np.random.default_rng(2).normal(0, 75, photograph[:128, :128].shape)
     noisy = np.rint(np.clip(photograph[:128, :128] + noise, 0, 255)).astype(np.uint8)
