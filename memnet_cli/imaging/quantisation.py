@@ -163,6 +163,7 @@ def _quality_of(coefficients: NDArray[np.float32]) -> int | None:
     Multiples of a step are multiples of its half as well: the lowest quality that fits is meant.
     """
     tables = luma_tables(_QUALITIES)[:, _COEFFICIENTS]
+    coefficients = np.where(_steady(coefficients), np.float32(0), coefficients)
     both = [
         [_fit(coefficients[:, which], steps) for steps in tables]
         for which in (_COEFFICIENTS, _TURNED)
@@ -175,6 +176,16 @@ def _quality_of(coefficients: NDArray[np.float32]) -> int | None:
     while number + 1 < len(fits) and fits[number + 1] >= fits[number]:
         number += 1
     return int(_QUALITIES[number])
+
+
+def _steady(coefficients: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Say which of the 64 hardly differ from block to block, and are not zero.
+
+    Those of a gradient with grain or dither are one value, which may be a multiple of anything.
+    """
+    low, high = np.quantile(coefficients, (0.05, 0.95), axis=0)
+    steady: NDArray[np.bool_] = high - low < np.minimum(np.abs(low), np.abs(high))
+    return steady
 
 
 def _fit(coefficients: NDArray[np.float32], steps: NDArray[np.float64]) -> float:

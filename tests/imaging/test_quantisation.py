@@ -98,6 +98,16 @@ def test_gradients_and_patterns_are_not_taken_for_jpegs(name: str) -> None:
     assert told(_gradients()[name]) is None
 
 
+@pytest.mark.parametrize("span", [50, 80, 120, 180])
+@pytest.mark.parametrize("grain", [0.5, 1.5])
+def test_gradients_with_dither_or_grain_are_not_either(span: int, grain: float) -> None:
+    """All blocks differ then, and have one coefficient, which is a multiple of some step."""
+    ramp = 60 + np.linspace(0, span, 160)[None, :].repeat(160, axis=0)
+    rough = np.random.default_rng(0).uniform(-grain, grain, (*ramp.shape, 3))
+    dithered = np.rint(np.clip(ramp[:, :, None] + rough, 0, 255)).astype(np.uint8)
+    assert told(dithered) is None
+
+
 def test_what_was_no_jpeg_is_not_taken_for_one(photograph: Pixels) -> None:
     grey = photograph[:256, :256, 1]
     noise = np.random.default_rng(0).integers(0, 256, (256, 256)).astype(np.uint8)
