@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,25 +41,39 @@ def compare(
         ways: what the three scores are of; the gain is of the third against the second.
         score: see ``Score``.
     """
+    parser = command_line(about, level)
+    parser.add_argument("--side", type=int, default=192, help="of the crops, in pixels")
+    given = parser.parse_args()
+    restorer = Restorer.load(task=task, weights=given.weights, device=given.device)
+    rows = scored(restorer, _photographs(given.side), given.levels or levels, score)
+    out.print(table(title, (level, "photograph", *ways, "gain"), rows))
+
+
+def command_line(about: str | None, level: str) -> argparse.ArgumentParser:
+    """Return the options of all such scripts; ``given.levels`` is None without any."""
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(f"--{level}", type=int, action="append", dest="levels", help="repeatable")
-    parser.add_argument("--side", type=int, default=192, help="of the crops, in pixels")
     parser.add_argument("--weights", help="a name or a file; else the default weights")
     parser.add_argument("--device", default="auto")
-    arguments = parser.parse_args()
+    return parser
+
+
+def scored(
+    restorer: Restorer,
+    pictures: Mapping[str, NDArray[np.uint8]],
+    levels: Iterable[int],
+    score: Score,
+) -> list[tuple[str, ...]]:
+    """Return the rows of a table: each level and picture by name, and the means."""
     reuse_freed_memory()
-    restorer = Restorer.load(task=task, weights=arguments.weights, device=arguments.device)
     rows = []
-    for number in arguments.levels or levels:
-        scores = {
-            name: score(restorer, clean, number)
-            for name, clean in _photographs(arguments.side).items()
-        }
+    for number in levels:
+        scores = {name: score(restorer, clean, number) for name, clean in pictures.items()}
         scores["mean"] = [statistics.mean(way) for way in zip(*scores.values(), strict=True)]
         rows += [_row(number, name, values) for name, values in scores.items()]
-    out.print(table(title, (level, "photograph", *ways, "gain"), rows))
+    return rows
 
 
 def _photographs(side: int) -> dict[str, NDArray[np.uint8]]:

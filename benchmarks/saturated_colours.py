@@ -9,10 +9,8 @@ rounded to 8 bits, as in a file.
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
-from colour_photographs import Score
+from colour_photographs import Score, command_line, scored
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -77,23 +75,14 @@ def compare(
         dataset: where none is given.
         task, level, levels, ways, score: as for ``colour_photographs.compare``.
     """
-    parser = argparse.ArgumentParser(
-        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(about, level)
     parser.add_argument("--dataset", default=dataset)
-    parser.add_argument(f"--{level}", type=int, action="append", dest="levels", help="repeatable")
     parser.add_argument("--count", type=int, default=12, help="squares at most")
-    parser.add_argument("--weights", help="a name or a file; else the default weights")
     given = parser.parse_args()
-    restorer = Restorer.load(task=task, weights=given.weights)
-    shown: list[tuple[str, ...]] = []
-    for number in given.levels or levels:
-        rows = []
-        for name, clean in squares(given.dataset, given.count).items():
-            rows.append(score(restorer, clean, number))
-            shown.append((str(number), name, *(f"{psnr:.2f}" for psnr in rows[-1])))
-        shown.append((str(number), "mean", *(f"{psnr:.2f}" for psnr in np.mean(rows, axis=0))))
-    out.print(table("PSNR in dB over R, G and B", (level, "square", *ways), shown))
+    restorer = Restorer.load(task=task, weights=given.weights, device=given.device)
+    chosen = squares(given.dataset, given.count)
+    rows = scored(restorer, chosen, given.levels or levels, score)
+    out.print(table("PSNR in dB over R, G and B", (level, "square", *ways, "gain"), rows))
 
 
 if __name__ == "__main__":

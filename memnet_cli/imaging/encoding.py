@@ -24,7 +24,7 @@ from memnet_cli.imaging.metadata import (
     text_chunks,
     xmp_to_write,
 )
-from memnet_cli.imaging.picture import Picture, picture_to_array
+from memnet_cli.imaging.picture import Picture, on_white, picture_to_array
 
 #: File name suffix -> format.
 OUTPUT_FORMATS = {
@@ -77,7 +77,7 @@ def encode_image(
         raise UsageError(f"The quality {quality} is out of range: expected 1 to 100.")
     check_sides(format, picture.width, picture.height)
     if format in {"jpeg", "bmp"}:
-        picture = _on_white(picture)
+        picture = on_white(picture)
     deep = picture.bit_depth > 8 and format in {"png", "tiff"}
     samples = picture_to_array(picture, np.uint16 if deep else np.uint8)
     in_exif = provenance if format != "png" else None
@@ -116,18 +116,6 @@ def _cannot_hold(format: str, width: int, height: int, reason: object) -> str:
     return (
         f"A picture of {width}x{height} pixels cannot be written as {format} ({reason}): "
         "try PNG or TIFF."
-    )
-
-
-def _on_white(picture: Picture) -> Picture:
-    if picture.alpha is None:
-        return picture
-    alpha = picture.alpha[:, :, None]
-    return Picture(
-        np.clip(picture.pixels, 0.0, 1.0) * alpha + (1 - alpha),
-        None,
-        picture.bit_depth,
-        picture.source,
     )
 
 

@@ -202,6 +202,15 @@ def as_shown(picture: Picture) -> Picture:
     return replace(picture, pixels=pixels)
 
 
+def on_white(picture: Picture) -> Picture:
+    """Return what is seen of a picture on white, without alpha; in [0, 1] if it had any."""
+    if picture.alpha is None:
+        return picture
+    alpha = picture.alpha[:, :, None]
+    seen = np.clip(picture.pixels, 0.0, 1.0) * alpha + (1 - alpha)
+    return replace(picture, pixels=seen, alpha=None)
+
+
 def picture_to_array(picture: Picture, dtype: DTypeLike) -> NDArray[np.generic]:
     """Return (H, W, C) samples of ``dtype``; C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
 

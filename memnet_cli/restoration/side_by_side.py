@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memnet_cli.imaging.images import Picture, picture_from_array, write_image
-from memnet_cli.imaging.picture import Source, as_shown
+from memnet_cli.imaging.picture import Source, as_shown, on_white
 from memnet_cli.restoration.planes import enlarge
 
 _DIVIDER = 4
@@ -21,19 +20,13 @@ def side_by_side(degraded: Picture, restored: Picture) -> Picture:
     Both on white where they are transparent, and in the colours of the restored one's profile.
     """
     enlarged = enlarge(as_shown(degraded), (restored.height, restored.width))
-    left = _on_white(replace(enlarged, pixels=np.clip(enlarged.pixels, 0.0, 1.0)))
+    left = np.clip(on_white(enlarged).pixels, 0.0, 1.0)
     divider = np.ones((restored.height, _DIVIDER, left.shape[2]), dtype=np.float32)
-    both = picture_from_array(np.concatenate([left, divider, _on_white(restored)], axis=1))
+    right = on_white(restored).pixels
+    both = picture_from_array(np.concatenate([left, divider, right], axis=1))
     of = restored.source
     colours = Source(icc_profile=of.icc_profile, png_colours=of.png_colours)
     return replace(both, source=colours)
-
-
-def _on_white(picture: Picture) -> NDArray[np.float32]:
-    if picture.alpha is None:
-        return picture.pixels
-    alpha = np.clip(picture.alpha, 0.0, 1.0)[:, :, None]
-    return picture.pixels * alpha + (1.0 - alpha)
 
 
 def write_side_by_side(
