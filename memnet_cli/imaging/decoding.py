@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageFile, TiffImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageFile, TiffImagePlugin
 
 from memnet_cli.errors import ImageError
 from memnet_cli.imaging.deep_samples import (
@@ -230,8 +230,10 @@ def header(file: BinaryIO, max_pixels: int) -> PictureSize:
         return _tiff_header(file, max_pixels)
     layout = raw_mode(image).partition(";")[0]
     grey = layout == "LA" or image.mode in _GREY_MODES
-    # a PNG would be decoded to look for EXIF behind its pixels; a TIFF turns itself
-    told = image.format != "TIFF" and (image.format != "PNG" or {"exif", "xmp"} & set(image.info))
+    # a PNG would be decoded to look for EXIF behind its pixels; a TIFF turns itself, by its tag
+    told: object = image.format != "PNG" or {"exif", "xmp"} & set(image.info)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        told = ExifTags.Base.Orientation not in image.tag_v2
     orientation = orientation_of(_exif(image)) if told else 1
     width, height = image.size if orientation < 5 else image.size[::-1]
     return PictureSize(

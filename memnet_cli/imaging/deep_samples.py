@@ -44,7 +44,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 # numbers of tags, the value of NewSubfileType for a smaller version of another page, and what CR2
 # has between the header and the first directory of a TIFF
-_NEW_SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION, _REDUCED, _CR2 = 254, 330, 50706, 1, b"CR"
+_NEW_SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION, _REDUCED, _CR2 = 254, 330, 50706, 1, b"CR\2\0"
 _COLOUR_LAYOUTS = frozenset({"RGB", "RGBA", "RGBa", "RGBX", "LA"})
 
 
@@ -77,7 +77,7 @@ def check_developed(image: ImageFile.ImageFile, start: bytes) -> None:
     tags = image.tag_v2
     reduced = tags.get(_NEW_SUBFILE_TYPE, 0) == _REDUCED
     preview = reduced and (_SUB_IFDS in tags or _DNG_VERSION in tags)
-    if preview or start[8:10] == _CR2:
+    if preview or start[8:12] == _CR2:
         raise ImageError(
             "holds a camera's raw data, of which only a preview can be read: develop it first, "
             "and give the TIFF or JPEG of that"

@@ -25,6 +25,7 @@ from memnet_cli.imaging.metadata import (
     xmp_to_write,
 )
 from memnet_cli.imaging.picture import Picture, on_white, picture_to_array
+from memnet_cli.imaging.resolution import dpi_of_tiff
 
 #: File name suffix -> format.
 OUTPUT_FORMATS = {
@@ -86,8 +87,9 @@ def encode_image(
     if format == "jpeg" and exif is not None and len(exif) > _LONGEST_JPEG_EXIF:
         # one JPEG segment holds no more: what the camera wrote comes first, then how it was made
         own = exif_to_write(picture.source.exif, size, None)
-        fits = own is not None and len(own) <= _LONGEST_JPEG_EXIF
-        exif = own if fits else exif_to_write(None, size, in_exif)
+        made = exif_to_write(None, size, in_exif)
+        short = (block for block in (own, made) if block and len(block) <= _LONGEST_JPEG_EXIF)
+        exif = next(short, None)
     xmp = xmp_to_write(picture.source.xmp, size, format)
     grey = picture.is_grey and format != "webp"
     profile = profile_to_write(picture.source.icc_profile, grey=grey)
@@ -239,9 +241,9 @@ def _directory(
             directory[tag] = inner_tags(tags, tag) if tag in _SUB_DIRECTORIES else tags[tag]
     sides = TiffImagePlugin.X_RESOLUTION, TiffImagePlugin.Y_RESOLUTION
     named = [directory[side] for side in sides if side in directory]
-    if named:  # a reader would take 1 for the one that is missing
-        directory.update(dict.fromkeys(sides, named[0]) if len(named) == 1 else {})
-    elif dpi is not None:
+    if dpi is not None and dpi_of_tiff(directory, 1) is None:
         directory.update(zip(sides, dpi, strict=True))
         directory[TiffImagePlugin.RESOLUTION_UNIT] = 2  # inches
+    elif len(named) == 1:  # a reader would take 1 for the one that is missing
+        directory.update(dict.fromkeys(sides, named[0]))
     return directory

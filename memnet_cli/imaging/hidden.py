@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -25,15 +26,18 @@ def hidden_colour(picture: Picture) -> NDArray[np.float32] | None:
     return colour
 
 
-def with_nearest_colours(picture: Picture) -> Picture:
-    """Give every pixel of alpha 0 the colour of the nearest one that is seen."""
+def with_nearest_colours(picture: Picture, within: float = math.inf) -> Picture:
+    """Give every pixel of alpha 0 the colour of the nearest one that is seen.
+
+    ``within`` is a distance in pixels; farther ones become black.
+    """
     from scipy.ndimage import distance_transform_edt
 
     assert picture.alpha is not None
-    nearest = distance_transform_edt(
-        picture.alpha == 0.0, return_distances=False, return_indices=True
-    )
-    return replace(picture, pixels=picture.pixels[nearest[0], nearest[1]])
+    far, (rows, columns) = distance_transform_edt(picture.alpha == 0.0, return_indices=True)
+    pixels = picture.pixels[rows, columns]
+    pixels[far > within] = 0.0
+    return replace(picture, pixels=pixels)
 
 
 def hidden_again(picture: Picture, colour: NDArray[np.float32]) -> Picture:

@@ -26,7 +26,10 @@ XMP_TAG, _XMP_KEYWORD = 700, "XML:com.adobe.xmp"
 #: One JPEG segment holds no more.
 _LONGEST_JPEG_XMP = 65504
 _BIGTIFF = 43
-_KEY_PREFIX = "memnet:"
+#: How an XMP packet tells the orientation, as Pillow reads it.
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
+#: Keys of the record of how a picture was made, as PNG takes keywords.
+_KEY = re.compile("memnet:[ -~]{1,72}")
 _SOFTWARE = "Software"
 _SUB_DIRECTORIES = frozenset({int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)})
 #: Tags whose number is a place in the block that was read, and in another one nothing.
@@ -68,7 +71,7 @@ def orientation_of(exif: Image.Exif) -> int:
     """Return the EXIF orientation, 1 to 8; 1 where it is missing or makes no sense."""
     try:
         value = int(exif.get(_ORIENTATION, 1))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 1
     return value if 1 <= value <= 8 else 1
 
@@ -99,9 +102,12 @@ def exif_of_tiff(file: BinaryIO) -> Image.Exif:
         exif.bigtiff = struct.unpack_from(order + "H", start, 2)[0] == _BIGTIFF
         layout, position = ("Q", 8) if exif.bigtiff else ("L", 4)
         exif.load_from_fp(file, struct.unpack_from(order + layout, start, position)[0])
+        told = None if _ORIENTATION in exif else _XMP_ORIENTATION.search(exif.get(XMP_TAG, b""))
     except Exception:
         # see carried_exif
         return Image.Exif()
+    if told:
+        exif[_ORIENTATION] = int(told[1])
     return exif
 
 
@@ -233,6 +239,8 @@ def exif_to_write(
     tags = Image.Exif()
     if exif is not None:
         tags = tags_of_block(exif)
+        if _recorded_in(tags):
+            del tags[_RECORD]
         details = tags.get_ifd(ExifTags.IFD.Exif) if ExifTags.IFD.Exif in tags else {}
         for tag, side in zip(
             (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight), size, strict=True
@@ -263,18 +271,21 @@ def text_chunks(provenance: Mapping[str, str], xmp: bytes | None = None) -> PngI
 
 def provenance_of(image: Image.Image | None, exif: Image.Exif) -> dict[str, str]:
     """Return the record of how a picture was made, empty if there is none."""
-    texts = getattr(image, "text", None) or {}
-    if any(key.startswith(_KEY_PREFIX) for key in texts):
-        return {
-            key: str(value)
-            for key, value in texts.items()
-            if key == _SOFTWARE or key.startswith(_KEY_PREFIX)
-        }
+    return _own(getattr(image, "text", None) or {}) or _recorded_in(exif)
+
+
+def _recorded_in(exif: Image.Exif) -> dict[str, str]:
     try:
         record = json.loads(str(exif.get(_RECORD, "{}")))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return {str(k): str(v) for k, v in record.items()} if isinstance(record, dict) else {}
+    return _own(record) if isinstance(record, dict) else {}
+
+
+def _own(texts: Mapping[str, object]) -> dict[str, str]:
+    """Return what is of such a record; another program's has no key that is."""
+    own = {key: str(value) for key, value in texts.items() if _KEY.fullmatch(key)}
+    return own | {_SOFTWARE: str(texts[_SOFTWARE])} if own and _SOFTWARE in texts else own
 
 
 def profile_to_write(profile: bytes | None, *, grey: bool) -> bytes | None:

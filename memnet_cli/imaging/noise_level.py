@@ -16,8 +16,10 @@ _SIDE, _DIAGONAL, _BLOCKS = 8, 11, 20_000
 #: At most so many classes of brightness have as many blocks each, and at least so many; that share
 #: of a class is the smoothest.
 _CLASSES, _MEMBERS, _SMOOTHEST = 8, 40, 0.1
-#: Where a smaller share of the samples is neither black nor white, they are dots of a screen.
-_GREY = 0.01
+#: Of two tones, noise would leave this share of the samples within that part of its sigma and no
+#: more: it leaves 1.6 of it, or 1 where it is cut off, and JPEGs of dots 0.4 of what they look
+#: like.
+_WITHIN, _TONE = 0.9, 0.5
 #: How much of a block may be cut off at black or white, which takes from the noise, and from which
 #: share of such blocks on the others do not count.
 _CUT_OFF, _ENOUGH = 0.1, 0.02
@@ -39,9 +41,28 @@ def noise_sigma(pixels: NDArray[np.floating]) -> float:
     return 255.0 * float(np.mean([min(_finest(plane), _smoothest(plane)) for plane in planes]))
 
 
-def is_black_and_white(pixels: NDArray[np.floating]) -> bool:
-    """Say whether hardly a sample of (H, W, C) lies between black and white: fax, halftone, ink."""
-    return bool(((pixels > 0.0) & (pixels < 1.0)).mean() < _GREY)
+def has_two_tones(pixels: NDArray[np.floating], sigma: float) -> bool:
+    """Say whether (H, W, C) samples are two tones, where not flat: fax, halftone, ink on paper.
+
+    Args:
+        pixels: black 0, white 1.
+        sigma: of the noise that they look like, on the scale 0 to 255.
+    """
+    spreads = [_spread(plane) for plane in np.moveaxis(pixels, 2, 0)]
+    return 255.0 * float(np.mean(spreads)) < _TONE * sigma
+
+
+def _spread(plane: NDArray[np.floating]) -> float:
+    """Return how far most samples of an (H, W) plane are at most from the nearer of two tones."""
+    from skimage.filters import threshold_otsu
+
+    blocks = _blocks_of(np.clip(plane, 0.0, 1.0))
+    samples = blocks[np.ptp(blocks, axis=(1, 2)) > _NOTHING].ravel()
+    if not samples.size:
+        return 0.0
+    light = samples > threshold_otsu(samples)
+    tones = np.where(light, np.median(samples[light]), np.median(samples[~light]))
+    return float(np.quantile(np.abs(samples - tones), _WITHIN))
 
 
 def _finest(plane: NDArray[np.floating]) -> float:

@@ -37,6 +37,8 @@ _FINEST_SEEN = 2.0
 #: Coefficients that are not zero, blocks, and side of the picture's middle: at least, at most.
 _FEWEST_COEFFICIENTS, _MOST_BLOCKS, _MOST_PIXELS = 50, 4096, 1024
 _SMALLEST = 24
+#: Values of grey: so few are drawn, a bar code or ink, and their coefficients few as well.
+_DRAWN = 4
 #: What R, G and B give to Y in a JPEG file.
 _JFIF_LUMA = np.array([0.299, 0.587, 0.114])
 #: A step between neighbours of so many grey levels is an edge of the picture.
@@ -81,7 +83,8 @@ def earlier_quality(pixels: NDArray[np.floating]) -> int | None:
     top, left = (max(0, (side - _MOST_PIXELS) // 2) for side in pixels.shape[:2])
     part = pixels[top : top + _MOST_PIXELS, left : left + _MOST_PIXELS]
     middle = _luma(np.rint(np.clip(part, 0.0, 1.0) * 255.0) / 255.0)
-    if min(middle.shape) < _SMALLEST:
+    values = np.bincount(np.rint(middle).astype(np.uint8).ravel(), minlength=256)
+    if min(middle.shape) < _SMALLEST or np.count_nonzero(values) <= _DRAWN:
         return None
     found = (_quality_of(_blocks(middle, *corner)) for corner in _corners(middle))
     return min((quality for quality in found if quality is not None), default=None)

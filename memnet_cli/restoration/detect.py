@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from memnet_cli.imaging.hidden import with_nearest_colours
 from memnet_cli.imaging.images import Picture
-from memnet_cli.imaging.noise_level import is_black_and_white, noise_sigma
+from memnet_cli.imaging.noise_level import has_two_tones, noise_sigma
 from memnet_cli.imaging.quantisation import earlier_quality, jpeg_quality
 
 #: Up to this quality blocks are visible; up to that they are worth removing, behind noise; above it
@@ -22,6 +23,8 @@ _VISIBLE_NOISE = 6.0
 #: From here on a network for sr, which takes noise for detail, does worse than bicubic; told of the
 #: middle of a picture, of so many pixels on a side.
 _ENLARGED_NOISE, _MIDDLE = 8.0, 1024
+#: Pixels that alpha hides have the colours of seen ones up to this distance, as dots of alpha.
+_BESIDE = 2.0
 #: Above this it is no noise on a picture of 8 bits, which is cut off at black and white, but
 #: chequers or random pixels.
 _MOST_NOISE = 100.0
@@ -64,8 +67,8 @@ def diagnose(picture: Picture, trained: Trained) -> Diagnosis:
     if sigma > _MOST_NOISE:
         what = f"detail like noise of sigma {sigma:.0f}, more than a picture holds"
         return Diagnosis(None, f"no damage that can be told ({what}): left as it is")
-    if sigma >= _VISIBLE_NOISE and is_black_and_white(picture.pixels):
-        what = "black and white with nothing between"
+    if sigma >= _VISIBLE_NOISE and has_two_tones(picture.pixels, sigma):
+        what = "two tones with nothing between"
         return Diagnosis(None, f"no damage that can be told ({what}): left as it is")
     if sigma >= _VISIBLE_NOISE:
         warning = _outside(f"sigma {sigma:.0f}", sigma, trained["denoise"])
@@ -77,11 +80,12 @@ def diagnose(picture: Picture, trained: Trained) -> Diagnosis:
 
 
 def _seen(picture: Picture) -> Picture:
-    """Return a picture with black, which counts for nothing, where alpha hides all."""
-    if picture.alpha is None:
+    """Return a picture with nothing that alpha hides: colours of beside, and flat farther away."""
+    if picture.alpha is None or not (picture.alpha == 0.0).any():
         return picture
-    hidden = picture.alpha[:, :, None] == 0.0
-    return replace(picture, pixels=np.where(hidden, np.float32(0), picture.pixels))
+    if not picture.alpha.any():
+        return replace(picture, pixels=np.zeros_like(picture.pixels))
+    return with_nearest_colours(picture, within=_BESIDE)
 
 
 def _blocky(picture: Picture, worst: int, known: str, trained: Trained) -> Diagnosis:
@@ -148,7 +152,7 @@ def _enlarged_noise(picture: Picture) -> str | None:
     top, left = (max(0, (side - _MIDDLE) // 2) for side in picture.pixels.shape[:2])
     middle = picture.pixels[top : top + _MIDDLE, left : left + _MIDDLE]
     sigma = noise_sigma(middle)
-    if not _ENLARGED_NOISE <= sigma <= _MOST_NOISE or is_black_and_white(middle):
+    if not _ENLARGED_NOISE <= sigma <= _MOST_NOISE or has_two_tones(middle, sigma):
         return None
     return (
         f"detail like noise of sigma about {sigma:.0f}, which is enlarged too: if it is noise, "

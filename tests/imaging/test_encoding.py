@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -192,6 +193,34 @@ def test_pictures_of_others_have_no_provenance(photo: Picture, tmp_path: Path) -
         read_provenance(path)
 
 
+@pytest.mark.parametrize("name", ["\u0444", "app", "memnet:\u0444", "memnet:" + "x" * 73, ""])
+def test_what_other_programs_record_is_no_provenance(photo: Picture, name: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ProcessingSoftware] = json.dumps({name: 1, "Software": "other"})
+    picture = replace(photo, source=Source(exif=exif.tobytes()))
+    content = encode_image(picture, "jpeg")
+    assert read_provenance(io.BytesIO(content)) == {}
+    kept = _open(content).getexif()[ExifTags.Base.ProcessingSoftware]
+    assert name in json.loads(str(kept))
+
+
+@pytest.mark.parametrize("record", ["[" * 30_000, "[1]", "7", '{"memnet:task": "sr"'])
+def test_a_damaged_record_is_none(photo: Picture, record: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ProcessingSoftware] = record
+    content = encode_image(replace(photo, source=Source(exif=exif.tobytes())), "jpeg")
+    assert read_provenance(io.BytesIO(content)) == {}
+    assert read_image(io.BytesIO(content)).source.record == ()
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "tiff", "webp"])
+def test_an_older_record_is_not_carried_over_unasked(photo: Picture, format: str) -> None:
+    restored = read_image(io.BytesIO(encode_image(photo, "jpeg", provenance=_RECORD)))
+    assert dict(restored.source.record) == _RECORD
+    content = encode_image(restored, format)
+    assert read_provenance(io.BytesIO(content)) == {}
+
+
 def test_png_chunks_are_as_another_reader_wants_them(photo: Picture) -> None:
     content = encode_image(replace(photo, bit_depth=16), "png", provenance=_RECORD)
     names = [name for name, _ in png.Reader(bytes=content).chunks()]
@@ -291,6 +320,14 @@ def test_exif_too_long_for_jpeg_gives_way_to_the_record(photo: Picture) -> None:
     for format in ("png", "webp", "tiff"):
         kept = _open(encode_image(picture, format)).getexif()
         assert kept[ExifTags.Base.ImageDescription] == "x" * 70_000
+
+
+def test_a_record_that_is_too_long_for_jpeg_is_left_out(photo: Picture) -> None:
+    record = {**_RECORD, "memnet:options": "x" * 70_000}
+    for source in (Source(), photo.source):
+        content = encode_image(replace(photo, source=source), "jpeg", provenance=record)
+        assert read_provenance(io.BytesIO(content)) == {}
+        assert bool(_open(content).getexif()) == bool(source.exif)
 
 
 def test_the_record_gives_way_to_exif_that_fits_without_it(photo: Picture) -> None:

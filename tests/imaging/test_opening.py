@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from memnet_cli.errors import ImageError
-from memnet_cli.imaging.images import picture_size, read_image
+from memnet_cli.imaging.images import picture_size, picture_to_array, read_image
 
 #: Number, type, count, value, and whether of the first page alone.
 _DNG_VERSION = (50706, 1, 4, (1, 4, 0, 0), True)
@@ -54,6 +55,21 @@ def test_a_preview_of_raw_data_is_no_picture() -> None:
     # a program that developed it may have left the version there
     for tags in ([], [_DNG_VERSION]):
         assert read_image(tiff(raw=False, tags=tags)).width == 40
+
+
+def test_pixels_that_begin_like_a_cr2_are_a_picture() -> None:
+    pixels = np.full((4, 6), 90, np.uint8)
+    pixels[0, :3] = 67, 82, 2
+    strip = pixels.tobytes()
+    entries = [
+        (256, 3, 6), (257, 3, 4), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8),
+        (277, 3, 1), (278, 3, 4), (279, 4, len(strip)),
+    ]  # fmt: skip
+    directory = struct.pack("<H", len(entries))
+    directory += b"".join(struct.pack("<HHII", tag, kind, 1, n) for tag, kind, n in entries)
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(strip))
+    picture = read_image(io.BytesIO(head + strip + directory + bytes(4)))
+    assert np.array_equal(picture_to_array(picture, np.uint8)[..., 0], pixels)
 
 
 def test_a_page_with_smaller_versions_of_itself_is_one() -> None:

@@ -10,7 +10,7 @@ import tifffile
 from PIL import ExifTags, Image
 
 from memnet_cli.imaging.encoding import encode_image
-from memnet_cli.imaging.images import read_image
+from memnet_cli.imaging.images import picture_size, read_image
 from memnet_cli.imaging.resolution import dpi_of_tiff
 
 
@@ -88,6 +88,32 @@ def test_the_orientation_of_xmp_turns_the_resolution_of_a_tiff_too() -> None:
     image.save(file, "TIFF", dpi=(204, 98), tiffinfo={700: packet})
     picture = read_image(file)
     assert (picture.width, picture.source.dpi) == (30, (98, 204))
+
+
+def test_a_deep_plane_is_turned_by_xmp_and_its_header_says_so() -> None:
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"/>'
+    shape = np.zeros((3, 30, 40), np.uint16)
+    deep, simple = io.BytesIO(), io.BytesIO()
+    tifffile.imwrite(
+        deep, shape, photometric="rgb", planarconfig="separate",
+        extratags=[(700, "B", len(packet), packet, True)],
+    )  # fmt: skip
+    Image.new("RGB", (40, 30)).save(simple, "TIFF", tiffinfo={700: packet})
+    for file in (deep, simple):
+        file.seek(0)
+        size = picture_size(file)
+        file.seek(0)
+        picture = read_image(file)
+        assert (picture.width, picture.height) == (size.width, size.height) == (30, 40)
+
+
+def test_a_resolution_without_sense_in_exif_gives_way_in_a_tiff() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 0.0
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "JPEG", dpi=(300, 300), exif=exif)
+    written = Image.open(io.BytesIO(encode_image(read_image(file), "tiff")))
+    assert written.info["dpi"] == (300, 300)
 
 
 @pytest.mark.parametrize("side", [ExifTags.Base.XResolution, ExifTags.Base.YResolution])

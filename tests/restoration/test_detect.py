@@ -166,8 +166,37 @@ def test_dots_of_a_screen_are_not_noise(photograph: NDArray[np.uint8], period: i
     rows, columns = np.mgrid[:160, :160] * np.pi / period
     screen = (np.sin(rows + columns) * np.sin(rows - columns) + 1) / 2
     dots = (photograph[:160, :160].mean(axis=2) / 255 > screen).astype(np.uint8) * 255
-    assert diagnose(picture_from_array(dots), _TRAINED).task is None
-    assert before_enlarging(picture_from_array(dots)).warning is None
+    inks = np.array([(20, 30, 60), (250, 245, 230)], np.uint8)
+    compressed = saved_as_jpeg(dots, 95)
+    with_logo = np.repeat(dots[:, :, None], 3, axis=2)
+    with_logo[:20, :20] = photograph[:20, :20]
+    printed = [picture_from_array(a) for a in (dots, inks[dots // 255], with_logo)]
+    for picture in (*printed, compressed):
+        assert diagnose(picture, _TRAINED).task is None
+        assert before_enlarging(picture).warning is None
+
+
+def test_noise_on_a_large_page_is_noise(photograph: NDArray[np.uint8]) -> None:
+    rough = photograph[100:190, 100:190] + np.random.default_rng(0).normal(0, 25, (90, 90, 3))
+    page = np.full((900, 900, 4), 255, np.uint8)
+    page[300:390, 300:390, :3] = np.rint(np.clip(rough, 0, 255))
+    assert diagnose(picture_from_array(page[:, :, :3].copy()), _TRAINED).task == "denoise"
+    page[:, :, 3] = 0
+    page[300:390, 300:390, 3] = 255
+    assert diagnose(picture_from_array(page), _TRAINED).task == "denoise"
+
+
+def test_transparent_dots_are_not_noise(photograph: NDArray[np.uint8]) -> None:
+    dots = np.asarray(Image.fromarray(photograph[:200, :200]).convert("1")).astype(np.uint8) * 255
+    pixels = np.full((200, 200, 3), (200, 60, 40), np.uint8)
+    assert diagnose(picture_from_array(np.dstack([pixels, dots])), _TRAINED).task is None
+
+
+@pytest.mark.parametrize("modules", [21, 29, 57])
+def test_a_bar_code_was_no_jpeg(modules: int) -> None:
+    code = np.random.default_rng(modules).integers(0, 2, (modules, modules))
+    pixels = np.pad(code, 4).repeat(4, 0).repeat(4, 1)
+    assert diagnose(picture_from_array((pixels * 255).astype(np.uint8)), _TRAINED).task is None
 
 
 def test_what_alpha_hides_is_not_judged(photograph: NDArray[np.uint8]) -> None:
