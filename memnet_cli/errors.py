@@ -8,6 +8,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: Of a text of others, such as a name in a file, more is not repeated in a message.
+_LONGEST = 100
+
 
 class MemnetError(Exception):
     """A failure to be told in one sentence; the command ends with ``exit_code``."""
@@ -55,6 +58,11 @@ class TrainingError(MemnetError):
     """A training run that had to stop: NaN loss, full disk, damaged checkpoint."""
 
 
+def shortened(text: str) -> str:
+    """Return a text of others as a message can hold it."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the known word nearest to ``name``, or nothing.
 
@@ -63,6 +71,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("xyz", ["Set14"])
     ''
     """
+    if len(name) > _LONGEST:
+        return ""
     by_folded = {word.casefold(): word for word in known}
     nearest = difflib.get_close_matches(name.casefold(), by_folded, n=1)
     return f" Did you mean '{by_folded[nearest[0]]}'?" if nearest else ""

@@ -19,6 +19,17 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def exists(path: Path) -> bool:
+    """Say whether something is there; False too where that may not be known, or cannot be a path.
+
+    What then writes there says why it cannot.
+    """
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def check_writable(path: Path) -> None:
     """Make sure, before anything slow begins, that a file can be written at ``path``.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from memnet_cli.tasks import TASKS
 
 FORMAT_VERSION = 1
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
-_MAX_PATCH = 1 << 16
+_MAX_PATCH, _MAX_COUNT = 1 << 16, 1 << 63
 #: What reading metadata raises that memnet did not write.
 _SENSELESS = (
     UsageError,
@@ -84,7 +85,8 @@ def read_header(path: Path) -> Header:
     """Read the JSON header of a safetensors file without touching its tensors.
 
     Raises:
-        WeightsError: for a file that is not there, cannot be read, or is no safetensors file.
+        WeightsError: for a file that is not there, cannot be read, is no safetensors file, or is
+            longer or shorter than it says.
     """
     try:
         with path.open("rb") as file:
@@ -93,10 +95,13 @@ def read_header(path: Path) -> Header:
             if not 2 <= length <= min(_MAX_HEADER_BYTES, path.stat().st_size):
                 raise WeightsError(_not_safetensors(path))
             header = json.loads(file.read(length))
+            size = file.seek(0, os.SEEK_END)
         metadata = header.pop("__metadata__", {})
         shapes = {name: tuple(int(n) for n in entry["shape"]) for name, entry in header.items()}
         dtypes = {name: str(entry["dtype"]) for name, entry in header.items()}
-        if not all(isinstance(value, str) for value in metadata.values()):
+        ends = [int(entry["data_offsets"][1]) for entry in header.values()]
+        whole = size == len(start) + length + max(ends, default=0)
+        if not whole or not all(isinstance(value, str) for value in metadata.values()):
             raise WeightsError(_not_safetensors(path))
     except FileNotFoundError:
         raise WeightsError(
@@ -139,13 +144,13 @@ def _plain_metadata(path: Path, header: Header) -> dict[str, str]:
 
 
 def _side(value: int) -> int:
-    if not 0 <= value <= _MAX_PATCH:
+    if type(value) is not int or not 0 <= value <= _MAX_PATCH:
         raise ValueError(value)
     return value
 
 
 def _count(value: int) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= _MAX_COUNT:
         raise ValueError(value)
     return value
 
@@ -156,12 +161,13 @@ def _finite(value: float) -> float:
     return number
 
 
+def _score(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: _finite(value) for name, value in {"psnr": values["psnr"], **values}.items()}
+
+
 def _scores(values: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
     return {
-        dataset: {
-            level: {name: _finite(value) for name, value in score.items()}
-            for level, score in levels.items()
-        }
+        dataset: {level: _score(score) for level, score in levels.items()}
         for dataset, levels in values.items()
     }
 
@@ -170,8 +176,7 @@ def _levels(task: str, values: Sequence[object]) -> tuple[int, ...]:
     for level in values:
         if type(level) is not int:
             raise ValueError(level)
-        if task:
-            TASKS[task].check_level(level)
+        TASKS[task].check_level(level)
     return tuple(values)  # type: ignore[arg-type]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memnet_cli.errors import UsageError
+from memnet_cli.files import exists
 from memnet_cli.tasks import get_task
 
 if TYPE_CHECKING:
@@ -99,5 +100,5 @@ def check_out(path: Path, *, force: bool) -> None:
     """
     if path.suffix != ".safetensors":
         raise UsageError(f"--out {path} is no weights file: give a name ending in .safetensors.")
-    if path.exists() and not force:
+    if exists(path) and not force:
         raise UsageError(f"{path} is there already: give --force to replace it.")

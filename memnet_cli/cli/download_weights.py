@@ -14,6 +14,7 @@ from memnet_cli.cli._console import err, out, print_error, print_json, print_war
 from memnet_cli.cli._signals import Stopped, stopping
 from memnet_cli.cli._zoo import show_weights
 from memnet_cli.errors import MemnetError, UsageError
+from memnet_cli.files import is_file
 
 if TYPE_CHECKING:
     from memnet_cli.stores.downloads import Progress as Told
@@ -159,7 +160,7 @@ def _authors_jobs(names: Sequence[str] | None, placing: Placing) -> list[Job]:
     def job(model: AuthorsModel) -> Job:
         def place(told: Told) -> Path:
             if placing.file is not None:
-                return convert(model, placing.file, folder=placing.folder)
+                return convert(model, placing.file, folder=placing.folder, force=placing.force)
             return fetch_and_convert(
                 model, folder=placing.folder, force=placing.force, progress=told
             )
@@ -201,9 +202,7 @@ def _show_authors(names: Sequence[str], json: bool) -> None:
     from memnet_cli.stores.authors import ADDRESS, AUTHORS_MODELS, LICENCE, get_authors_model
 
     models = [get_authors_model(name) for name in names] or AUTHORS_MODELS
-    states = {
-        model.name: "cached" if model.target(None).is_file() else "remote" for model in models
-    }
+    states = {model.name: "cached" if is_file(model.target(None)) else "remote" for model in models}
     if json:
         print_json(
             {

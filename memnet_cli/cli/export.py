@@ -9,6 +9,7 @@ import typer
 
 from memnet_cli.cli._console import out
 from memnet_cli.errors import UsageError
+from memnet_cli.files import exists, is_file
 
 _KINDS = ("best", "last")
 
@@ -30,16 +31,16 @@ def export(
         raise UsageError(f"--which {which} is unknown: expected best or last.")
     if weights.suffix != ".safetensors":
         raise UsageError(f"{weights} would not be found as weights: give a .safetensors file.")
-    if weights.exists() and not overwrite:
+    if exists(weights) and not overwrite:
         raise UsageError(f"{weights} exists: give another name or --overwrite.")
     files = {kind: run / f"{kind}.safetensors" for kind in _KINDS}
-    found = [file for file in files.values() if file.is_file()]
+    found = [file for file in files.values() if is_file(file)]
     if not found:
         raise UsageError(f"{run} holds no weights: give the --out folder of memnet train.")
     from memnet_cli.checkpoints import read_info
 
     source = files[which] if which else max(found, key=_mean_psnr)
-    if not source.is_file():
+    if not is_file(source):
         raise UsageError(f"{run} has no {which} weights: give --which {found[0].stem}.")
 
     from memnet_cli.checkpoints import load_weights

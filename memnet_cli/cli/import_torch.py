@@ -72,6 +72,6 @@ def _parse_settings(settings: Sequence[str]) -> dict[str, object]:
             raise UsageError(f"--set {setting} has no value: expected NAME=VALUE.")
         try:
             values[name] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             values[name] = text
     return values

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memnet_cli.errors import UsageError, did_you_mean
+from memnet_cli.errors import UsageError, did_you_mean, shortened
 from memnet_cli.models.configs import (
     MemNetConfig,
     ModelConfig,
@@ -97,7 +97,7 @@ def get_model(name: str) -> ModelEntry:
     """
     if name not in MODELS:
         raise UsageError(
-            f"There is no model '{name}'; expected one of {', '.join(MODELS)}."
+            f"There is no model '{shortened(name)}'; expected one of {', '.join(MODELS)}."
             + did_you_mean(name, MODELS)
         )
     return MODELS[name]
@@ -114,8 +114,8 @@ def config_from_mapping(model: str, values: Mapping[str, object]) -> ModelConfig
     for name in values:
         if name not in known:
             raise UsageError(
-                f"{entry.title} has no setting '{name}'; expected one of {', '.join(known)}."
-                + did_you_mean(name, known)
+                f"{entry.title} has no setting '{shortened(name)}'; expected one of "
+                f"{', '.join(known)}." + did_you_mean(name, known)
             )
     return entry.config(**values)  # type: ignore[arg-type]
 

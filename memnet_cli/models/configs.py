@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from memnet_cli.errors import UsageError
+from memnet_cli.errors import UsageError, shortened
 
 METRICS = (
     "embedded_gaussian",
@@ -23,7 +23,8 @@ def _check_types(config: object) -> None:
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value = getattr(config, field.name)
         if type(value) is not type(field.default):
-            raise UsageError(f"{field.name} is {value!r}: expected a value like {field.default!r}.")
+            told = shortened(repr(value))
+            raise UsageError(f"{field.name} is {told}: expected a value like {field.default!r}.")
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

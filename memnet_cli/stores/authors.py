@@ -26,7 +26,7 @@ from memnet_cli.stores.downloads import (
     file_sha256,
     join_address,
 )
-from memnet_cli.stores.zoo import converted_file
+from memnet_cli.stores.zoo import converted_file, refuse_other
 from memnet_cli.tasks import get_task
 
 REPOSITORY = "https://github.com/tyshiwo/MemNet"
@@ -110,6 +110,7 @@ def fetch_and_convert(
     target = model.target(folder)
     if not force and _is_converted(target, model):
         return target
+    _check_place(model, folder, force=force)
     address = join_address(ADDRESS, model.file)
     with tempfile.TemporaryDirectory(prefix="memnet-") as temporary:
         file = Path(temporary) / model.file
@@ -122,17 +123,24 @@ def fetch_and_convert(
                 f"{error} A {model.file} that was fetched by other means is taken with `memnet "
                 f"download-weights --source authors {model.name} --from FILE`."
             ) from None
-        return convert(model, file, folder=folder, source=address)
+        return convert(model, file, folder=folder, force=force, source=address)
 
 
 def convert(
-    model: AuthorsModel, file: Path, *, folder: Path | None = None, source: str = REPOSITORY
+    model: AuthorsModel,
+    file: Path,
+    *,
+    folder: Path | None = None,
+    force: bool = False,
+    source: str = REPOSITORY,
 ) -> Path:
     """Convert the authors' file for ``model`` into the cache or a folder.
 
     Raises:
-        WeightsError: if the file does not hold the network that it should, or cannot be written.
+        WeightsError: if the file does not hold the network that it should, or cannot be written, or
+            another one of that name lies in ``folder`` and ``force`` is not given.
     """
+    _check_place(model, folder, force=force)
     config, state = import_memnet(file)
     if config != model.config:
         raise WeightsError(
@@ -156,6 +164,13 @@ def convert(
         raise WeightsError(f"Cannot write {target}: {error.strerror}.") from None
     save_arrays(target, state, info)
     return target
+
+
+def _check_place(model: AuthorsModel, folder: Path | None, *, force: bool) -> None:
+    """Refuse to replace what is not this model in a folder; the cache is ours."""
+    target = model.target(folder)
+    if folder is not None and not force and not _is_converted(target, model):
+        refuse_other(target)
 
 
 def _size(config: MemNetConfig) -> str:

@@ -9,6 +9,7 @@ than carrying a schema, and every length is checked against what is really there
 from __future__ import annotations
 
 import math
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,10 @@ def read_caffemodel(path: Path) -> dict[str, Layer]:
         WeightsError: if there is no such file, or it is no caffemodel, damaged, or too large.
     """
     try:
-        size = path.stat().st_size
+        about = path.stat()
+        if stat.S_ISFIFO(about.st_mode) or stat.S_ISCHR(about.st_mode):
+            raise WeightsError(f"{path} is no file on a disk: expected a caffemodel.")
+        size = about.st_size
         data = path.read_bytes() if size <= _MAX_BYTES else b""
     except OSError as error:
         raise WeightsError(f"Cannot read {path}: {error.strerror}.") from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,13 +164,18 @@ def _fetch(
     import requests
 
     scheme, separator, _ = address.partition("://")
+    scheme = scheme.lower()
     if scheme in {"http", "https"}:
         with requests.Session() if session is None else contextlib.nullcontext(session) as shared:
             transfer(address, file, expected.size, progress, patience, shared)
     elif not separator:
         _copy(Path(address), file)
     elif scheme == "file":
-        _copy(Path(url2pathname(urlsplit(address).path)), file)
+        try:
+            path = url2pathname(urlsplit(address).path)
+        except ValueError:
+            raise DownloadError(f"{address} is no address of a file.") from None
+        _copy(Path(path), file)
     else:
         raise DownloadError(
             f"{address} cannot be fetched: expected an http, https or file address, or a folder."
@@ -179,8 +183,21 @@ def _fetch(
 
 
 def _copy(source: Path, file: BinaryIO) -> None:
+    """Copy what is read; that it cannot be written is another error than that it cannot be read."""
     try:
-        with source.open("rb") as original:
-            shutil.copyfileobj(original, file)
-    except OSError as error:
-        raise DownloadError(f"Cannot read {source}: {error.strerror}.") from None
+        original = source.open("rb")
+    except (OSError, ValueError) as error:
+        raise DownloadError(_unread(source, error)) from None
+    with original:
+        while True:
+            try:
+                chunk = original.read(_CHUNK)
+            except OSError as error:
+                raise DownloadError(_unread(source, error)) from None
+            if not chunk:
+                return
+            file.write(chunk)
+
+
+def _unread(source: Path, error: Exception) -> str:
+    return f"Cannot read {source}: {getattr(error, 'strerror', None) or error}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memnet_cli.errors import WeightsError
+from memnet_cli.files import is_file
 from memnet_cli.models import MODELS, build_model
 from memnet_cli.models.configs import ModelConfig
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 #: Names under which training programs keep the state_dict.
-_WRAPPERS = ("state_dict", "model", "params", "net")
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net")
 #: What torch.nn.DataParallel puts before every name.
 _PREFIX = "module."
 #: Counters of torch's BatchNorm that the networks here do without.
@@ -29,13 +31,14 @@ _SURPLUS = ".num_batches_tracked"
 def import_state(path: Path, config: ModelConfig) -> dict[str, NDArray[np.float32]]:
     """Return the tensors of a saved state_dict, checked against the network of ``config``.
 
-    The state_dict may lie under "state_dict", "model", "params" or "net", its names may begin with
-    "module.", and counters of batches are left out. The file is read with torch's unpickler for
+    The state_dict may lie under one of ``_WRAPPERS``, its names may begin with "module.", and
+    counters of batches are left out. The file is read with torch's unpickler for
     weights, which runs no code of the file.
 
     Raises:
         WeightsError: if the file is missing, damaged, holds anything but tensors, or does not fit.
     """
+    _check_container(path)
     import torch
 
     with torch.device("meta"):
@@ -52,11 +55,22 @@ def import_state(path: Path, config: ModelConfig) -> dict[str, NDArray[np.float3
     return {name: _checked(path, name, saved[name], expected[name].shape) for name in expected}
 
 
+def _check_container(path: Path) -> None:
+    """Refuse what is no file, and packed entries, which torch does not write: they may be huge."""
+    if not is_file(path):
+        raise WeightsError(f"There is no file {path}.")
+    try:
+        with zipfile.ZipFile(path) as container:
+            packed = any(part.compress_type != zipfile.ZIP_STORED for part in container.infolist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return  # an older format, or damaged, which torch says
+    if packed:
+        raise WeightsError(f"{path} is a zip file with packed entries: expected one of torch.save.")
+
+
 def _load(path: Path) -> object:
     import torch
 
-    if not path.is_file():
-        raise WeightsError(f"There is no file {path}.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old protocols; what matters is raised
@@ -95,16 +109,20 @@ def _tensors(path: Path, document: object) -> dict[str, torch.Tensor]:
 def _checked(path: Path, name: str, tensor: torch.Tensor, shape: torch.Size) -> NDArray[np.float32]:
     import torch
 
+    if tensor.is_nested or tensor.layout != torch.strided:
+        kind = "nested tensors" if tensor.is_nested else str(tensor.layout)
+        raise WeightsError(f"{path} holds '{name}' as {kind}, expected a dense tensor.")
     if tensor.shape != shape:
         raise WeightsError(
             f"{path} does not fit: '{name}' has shape {list(tensor.shape)}, expected "
             f"{list(shape)}; give --set for settings that are not the default."
         )
-    if tensor.layout != torch.strided:
-        raise WeightsError(f"{path} holds '{name}' as {tensor.layout}, expected a dense tensor.")
-    if not tensor.is_floating_point():
+    try:
+        single = tensor.detach().resolve_neg().float()
+    except (RuntimeError, NotImplementedError):  # of fewer than 8 bits
+        single = None
+    if single is None or not tensor.is_floating_point():
         raise WeightsError(f"{path} holds '{name}' as {tensor.dtype}, expected float32.")
-    single = tensor.detach().float()
     if single.is_meta or not bool(torch.isfinite(single).all()):
         raise WeightsError(f"{path} holds values in '{name}' that are not finite.")
     if name.endswith("running_var") and bool((single < 0).any()):

@@ -21,6 +21,8 @@ Progress = Callable[[int, int | None], None]
 
 _CHUNK = 1 << 16
 _LONGEST_WAIT = 60.0
+#: A file whose size nobody has told may have so many bytes, and announce so many digits of them.
+_MOST_BYTES, _MOST_DIGITS = 1 << 30, 18
 _AGENT = f"memnet/{__version__}"
 
 
@@ -87,7 +89,7 @@ def transfer(
                 have = _resume_point(answer, address, have)
                 tag = _validator(answer)
                 total = _announced(answer, address, have, size)
-                _append(answer, file, have, total, progress)
+                _append(answer, address, file, have, total, progress)
             return
         except _PassingError as error:
             tag = None if error.anew else tag
@@ -115,7 +117,20 @@ def _ask(
     if have and tag:
         headers |= {"Range": f"bytes={have}-", "If-Range": tag}
     try:
-        with session.get(address, headers=headers, stream=True, timeout=timeout) as answer:
+        try:
+            answer = session.get(address, headers=headers, stream=True, timeout=timeout)
+        except requests.RequestException:
+            raise
+        except OSError as error:  # of the certificates; of the file that is written it is another
+            raise DownloadError(
+                f"{address} cannot be fetched ({error}): check REQUESTS_CA_BUNDLE."
+            ) from None
+        except ValueError:
+            raise DownloadError(
+                f"{address} cannot be fetched: it leads to an address that makes no sense."
+            ) from None
+        with answer:
+            _check_secure(address, answer)
             yield answer
     except requests.exceptions.SSLError as error:
         if "CERTIFICATE_VERIFY_FAILED" not in str(error):
@@ -128,8 +143,20 @@ def _ask(
         raise _PassingError("no answer in time") from None
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
         raise _PassingError("the connection failed or was cut") from None
+    except requests.exceptions.ContentDecodingError:
+        raise _PassingError("what came cannot be unpacked", anew=True) from None
     except requests.RequestException as error:
-        raise DownloadError(f"{address} cannot be fetched: {error}.") from None
+        reason = str(error).rstrip(".")
+        raise DownloadError(f"{address} cannot be fetched: {reason}.") from None
+
+
+def _check_secure(address: str, answer: requests.Response) -> None:
+    """Refuse what came in the clear although the address is of https."""
+    came = [step.url.lower() for step in (*answer.history, answer)]
+    if address.lower().startswith("https:") and not all(url.startswith("https:") for url in came):
+        raise DownloadError(
+            f"{address} leads to {came[-1]}, which is not secure: expected https all the way."
+        )
 
 
 def _announced(
@@ -138,16 +165,20 @@ def _announced(
     """Return the length of the whole file, refusing what cannot be the expected one."""
     length = answer.headers.get("Content-Length", "")
     # a server that encodes although it was asked not to counts the encoded bytes
-    if not length.isdecimal() or "Content-Encoding" in answer.headers:
+    told = length.isdecimal() and len(length) <= _MOST_DIGITS
+    if not told or "Content-Encoding" in answer.headers:
         return expected
     total = have + int(length)
     if expected is not None and total != expected:
         raise DownloadError(wrong_size(address, total, expected))
+    if expected is None and total > _MOST_BYTES:
+        raise DownloadError(f"{address} has {total} bytes, expected at most {_MOST_BYTES}.")
     return total
 
 
 def _append(
     answer: requests.Response,
+    address: str,
     file: BinaryIO,
     have: int,
     total: int | None,
@@ -163,6 +194,10 @@ def _append(
             progress(received, total)
         if total is not None and received > total:
             return  # _verify will tell; an endless answer must not fill the disk
+        if total is None and received > _MOST_BYTES:
+            raise DownloadError(
+                f"{address} gave more than {_MOST_BYTES} bytes: try another mirror."
+            )
     if total is not None and received < total:
         raise _PassingError(f"cut off at {received} of {total} bytes")
 
@@ -195,6 +230,8 @@ def _retry_after(answer: requests.Response) -> float | None:
 
 
 def _validator(answer: requests.Response) -> str | None:
+    if "Content-Encoding" in answer.headers:  # of which ranges would count other bytes
+        return None
     tag = answer.headers.get("ETag")
     if tag and not tag.startswith("W/"):
         return tag

@@ -115,7 +115,7 @@ def fetch(
     if not force and is_sound(target, entry.expected):
         return target
     if folder is not None and not force:
-        _refuse_other(target)
+        zoo.refuse_other(target)
     if entry.bundled and is_sound(entry.path, entry.expected):
         return target if folder is None else _copy(entry, entry.path, folder)
     if entry.bundled and folder is None:
@@ -135,14 +135,6 @@ def fetch(
         ) from None
 
 
-def _refuse_other(target: Path) -> None:
-    if target.exists():
-        raise WeightsError(
-            f"{target} is there already and is another file: give --force to replace it, or "
-            "another --dest."
-        )
-
-
 def adopt(
     entry: WeightsEntry, file: Path, folder: Path | None = None, *, force: bool = False
 ) -> Path:
@@ -156,12 +148,12 @@ def adopt(
         DownloadError: if it cannot be written.
     """
     if not is_sound(file, entry.expected):
-        what = "is not that file (sha256 differs)" if file.is_file() else "is no file"
+        what = "is not that file (sha256 differs)" if is_file(file) else "is no file"
         raise WeightsError(f"{file} {what}: expected {entry.name} of {entry.bytes} bytes.")
     if folder is None and entry.bundled and is_sound(entry.path, entry.expected):
         return entry.path
     if folder is not None and not force and not is_sound(folder / entry.file, entry.expected):
-        _refuse_other(folder / entry.file)
+        zoo.refuse_other(folder / entry.file)
     return _copy(entry, file, zoo.cache_dir() if folder is None else folder)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from memnet_cli.errors import WeightsError, did_you_mean
+from memnet_cli.files import exists
 from memnet_cli.models import MODELS
 from memnet_cli.stores.downloads import Expected, join_address
 from memnet_cli.tasks import distance
@@ -68,7 +69,10 @@ class WeightsEntry:
         """Say where it is: "bundled", "cached" or "remote"."""
         if self.bundled:
             return "bundled"
-        held = self.path.is_file() and self.path.stat().st_size == self.bytes
+        try:
+            held = self.path.is_file() and self.path.stat().st_size == self.bytes
+        except OSError:  # a folder that may not be looked into
+            held = False
         return "cached" if held else "remote"
 
     @property
@@ -133,8 +137,20 @@ def converted_file(name: str) -> Path:
 
 def weights_names() -> tuple[str, ...]:
     """Return the names of the zoo and of the authors' models that are converted already."""
-    converted = sorted(file.stem for file in cache_dir().glob(f"{AUTHORS}*.safetensors"))
+    try:
+        converted = sorted(file.stem for file in cache_dir().glob(f"{AUTHORS}*.safetensors"))
+    except OSError:  # as above
+        converted = []
     return (*(entry.name for entry in weights_entries()), *converted)
+
+
+def refuse_other(target: Path) -> None:
+    """Raise WeightsError where another file lies in the place of weights."""
+    if exists(target):
+        raise WeightsError(
+            f"{target} is there already and is another file: give --force to replace it, or "
+            "another --dest."
+        )
 
 
 def get_weights(name: str) -> WeightsEntry:

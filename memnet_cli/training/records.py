@@ -15,7 +15,7 @@ from memnet_cli.checkpoints import WeightsInfo
 from memnet_cli.checkpoints.header import Header, metadata_of, parse_info
 from memnet_cli.config import __version__
 from memnet_cli.errors import UsageError, WeightsError
-from memnet_cli.files import write_atomically
+from memnet_cli.files import is_file, write_atomically
 from memnet_cli.training.config import TrainingConfig, identity
 from memnet_cli.training.recipe import Recipe
 from memnet_cli.training.recipe_files import recipe_to_mapping, to_toml
@@ -61,7 +61,7 @@ def stored_identity(out: Path) -> dict[str, object] | None:
         UsageError: if the description cannot be read.
     """
     path = RunFolder(out).description
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
         document = json.loads(path.read_text("utf-8"))

@@ -210,11 +210,34 @@ def test_a_newer_format_asks_for_an_update(weights: Path) -> None:
     ("scores", '{"Set5": {"2": {"psnr": NaN}}}'),
     ("scores", "[]"), ("format_version", '"1"'),
     ("patch", '"48"'), ("patch", "-1"), ("patch", "1000000000"),
-    ("config", "[" * 100_000),
+    ("config", "[" * 100_000), ("patch", "true"), ("pixels_seen", "1" + "0" * 400),
+    ("scores", '{"Set5": {"2": {"ssim": 1}}}'),
 ])  # fmt: skip
 def test_metadata_that_makes_no_sense_is_refused(weights: Path, key: str, value: str) -> None:
     with pytest.raises(WeightsError, match="cannot be understood"):
         read_info(rewritten(weights, {}, {key: value}))
+
+
+@pytest.mark.parametrize("level", [2, 0, -3, 100_000, 10**400])
+def test_levels_of_no_task_are_refused(weights: Path, level: int) -> None:
+    with pytest.raises(WeightsError, match="cannot be understood"):
+        read_info(rewritten(weights, {}, {"task": "", "levels": f"[{level}]"}))
+
+
+@pytest.mark.parametrize("more", [-1, 1, 300 * 2**30])
+def test_a_file_of_another_length_than_it_says_is_not_read(weights: Path, more: int) -> None:
+    os.truncate(weights, weights.stat().st_size + more)  # sparse
+    with pytest.raises(WeightsError, match="or it is cut off"):
+        read_info(weights)
+
+
+def test_what_a_file_says_is_not_repeated_at_length(weights: Path) -> None:
+    long = "x" * 1_000_000
+    for change in ({"model": long}, {"config": json.dumps({long: 1})},
+                   {"config": json.dumps({"width": long})}):  # fmt: skip
+        with pytest.raises(WeightsError) as refused:
+            load_weights(rewritten(weights, {}, change))
+        assert len(str(refused.value)) < 1000
 
 
 @pytest.mark.parametrize("change", [

@@ -10,6 +10,7 @@ from memnet_cli import Restorer, __version__, available_models
 from memnet_cli.cli import app
 from tests.cli.conftest import Memnet
 
+_LONG = "x" * 300
 COMMANDS = sorted(command.name or "" for command in app.registered_commands)
 
 
@@ -66,6 +67,31 @@ def test_error_is_one_sentence_without_torch(
     ran = memnet_process(*(argument.format(picture=picture) for argument in arguments))
     assert ran.code == 2
     assert ran.out == ""
+    assert message in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["import-torch", "no.pth", "--task", "sr", "--out", "o.safetensors"], 2, "no file no.pth"),
+        (["import-torch", _LONG, "--task", "sr", "--out", "o.safetensors"], 2, "There is no file"),
+        (["import-torch", ".", "--task", "sr", "--out", f"{_LONG}.safetensors"], 2, "no file ."),
+        (["import-caffe", ".", "--task", "sr", "--out", f"{_LONG}.safetensors"], 2, "Cannot read"),
+        (["export", ".", f"{_LONG}.safetensors"], 2, "holds no weights"),
+        (["export", _LONG, "o.safetensors"], 2, "holds no weights"),
+        (["download-weights", "memnet-m6r6-sr", "--from", _LONG], 2, "is no file"),
+        (["download-weights", "memnet-m6r6-sr", "--dest", _LONG], 1, "Cannot write"),
+        (["ablate", "memnet-table1", "--out", _LONG, "--steps", "1"], 2, ""),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
+)
+def test_names_that_no_file_can_have(
+    memnet_process: Memnet, arguments: list[str], code: int, message: str
+) -> None:
+    ran = memnet_process(*arguments)
+    assert (ran.code, ran.out) == (code, "")
     assert message in ran.err
     assert len(ran.err.strip().splitlines()) == 1
     assert "Traceback" not in ran.err

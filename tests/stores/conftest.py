@@ -31,6 +31,8 @@ class Site:
         ranges: whether Range is honoured.
         etag: sent with every answer, or None.
         retry_after: sent with every status.
+        location: where a redirect leads, or None for the same file.
+        length: told of every body, or None for its own.
         requests: (path, Range header) of every request so far.
         connections: opened so far.
     """
@@ -41,6 +43,8 @@ class Site:
     ranges: bool = True
     etag: str | None = '"v1"'
     retry_after: str | None = None
+    location: str | None = None
+    length: str | None = None
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     connections: int = 0
 
@@ -67,7 +71,7 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
                 self._refuse(act if isinstance(act, int) else 404)
             elif act == "redirect":
                 self.send_response(302)
-                self.send_header("Location", site.address + self.path)
+                self.send_header("Location", site.location or site.address + self.path)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
             else:
@@ -102,7 +106,7 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
             if act in {"no length", "no length, cut", "endless"}:
                 self.send_header("Connection", "close")
             else:
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", site.length or str(len(body)))
             self.end_headers()
             self._send_body(body, act)
 

@@ -87,9 +87,33 @@ def test_what_is_there_is_not_fetched_again(released: Site, tmp_path: Path) -> N
     for force, requests in ((False, 1), (False, 1), (True, 2)):
         fetch_and_convert(SMALL, folder=tmp_path, force=force)
         assert len(released.requests) == requests
-    (tmp_path / "authors-small.safetensors").write_bytes(b"damaged")
-    check_purpose(fetch_and_convert(SMALL, folder=tmp_path), "denoise")
+
+
+def test_a_damaged_model_in_the_cache_is_fetched_again(
+    released: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo, "cache_dir", lambda: tmp_path)
+    path = fetch_and_convert(SMALL)
+    for damaged in (b"damaged", path.read_bytes()[:-40]):
+        path.write_bytes(damaged)
+        check_purpose(fetch_and_convert(SMALL), "denoise")
     assert len(released.requests) == 3
+
+
+def test_another_file_in_a_folder_is_not_replaced_unasked(
+    released: Site, data: bytes, tmp_path: Path
+) -> None:
+    given = tmp_path / "by-hand.caffemodel"
+    given.write_bytes(data)
+    notes = tmp_path / "authors-small.safetensors"
+    notes.write_bytes(b"notes")
+    with pytest.raises(WeightsError, match="another file: give --force"):
+        fetch_and_convert(SMALL, folder=tmp_path)
+    with pytest.raises(WeightsError, match="another file: give --force"):
+        convert(SMALL, given, folder=tmp_path)
+    assert (notes.read_bytes(), released.requests) == (b"notes", [])
+    check_purpose(convert(SMALL, given, folder=tmp_path, force=True), "denoise")
+    check_purpose(convert(SMALL, given, folder=tmp_path), "denoise")
 
 
 def test_another_network_is_refused(

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
-from memnet_cli.errors import DownloadError
+from memnet_cli.errors import DownloadError, PlacingError
+from memnet_cli.stores import transfers
 from memnet_cli.stores.downloads import Expected, Patience, download, is_sound
 from tests.stores.conftest import Site
 
@@ -150,6 +152,78 @@ def test_endless_answer_is_left(served: Site, target: Path) -> None:
             progress=lambda received, _total: seen.append(received),
         )
     assert max(seen) < 2 * len(DATA)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_answers_of_no_known_size_have_a_limit(
+    served: Site, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "_MOST_BYTES", 2 * len(DATA))
+    assert fetch(served, target, Expected(None)).read_bytes() == DATA
+    served.plan = ["endless"]
+    with pytest.raises(DownloadError, match="gave more than 600000 bytes"):
+        fetch(served, target, Expected(None))
+    monkeypatch.setattr(transfers, "_MOST_BYTES", len(DATA) - 1)
+    with pytest.raises(DownloadError, match="has 300000 bytes, expected at most 299999"):
+        fetch(served, target, Expected(None))
+    assert only_target(target)
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("http://[::1/x", "makes no sense|cannot be fetched"),
+        ("/\xff\xfe", "makes no sense|HTTP 404"),
+        (f"http://{'x' * 100}.org/", "makes no sense|cannot be fetched"),
+    ],
+)
+def test_ways_that_lead_nowhere(served: Site, target: Path, location: str, message: str) -> None:
+    served.location = location
+    served.plan = ["redirect"]
+    with pytest.raises(DownloadError, match=message):
+        fetch(served, target)
+
+
+def test_a_length_of_many_digits_is_none(served: Site, target: Path) -> None:
+    served.length = "9" * 5000
+    with pytest.raises(DownloadError, match="could not be fetched"):
+        fetch(served, target, Expected(None))
+
+
+def test_a_secure_address_may_not_lead_to_another(
+    served: Site, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever https://… is asked for, the server on the loopback address answers in the clear."""
+    get = requests.Session.get
+
+    def clear(session: requests.Session, address: str, **rest: Any) -> requests.Response:
+        return get(session, address.replace("https:", "http:"), **rest)
+
+    monkeypatch.setattr(requests.Session, "get", clear)
+    with pytest.raises(DownloadError, match=r"https://.* leads to http://.*, which is not secure"):
+        download(f"{served.address}/file.bin".replace("http:", "https:"), target, RIGHT)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_certificates_that_are_not_there(
+    target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "absent.pem"))
+    with pytest.raises(DownloadError, match=r"absent\.pem.*check REQUESTS_CA_BUNDLE"):
+        download("https://127.0.0.1:1/x", target, RIGHT, patience=QUICK)
+
+
+def test_what_cannot_be_written_is_told_as_that(tmp_path: Path, target: Path) -> None:
+    resource = pytest.importorskip("resource")
+    original = tmp_path / "original.bin"
+    original.write_bytes(DATA)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(DATA) // 2, hard))
+    try:
+        with pytest.raises(PlacingError, match=r"Cannot write .*File too large"):
+            download(str(original), target, RIGHT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(target.parent.iterdir()) == []
 
 

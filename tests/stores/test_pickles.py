@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,7 @@ class Harmful:
     OrderedDict,
     lambda state: {"state_dict": state, "epoch": 3},
     lambda state: {"params": state},
+    lambda state: {"params": {}, "params_ema": state},
     lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
     lambda state: state | {"reconstruction.norms.0.num_batches_tracked": torch.tensor(7)},
     lambda state: {name: tensor.double() for name, tensor in state.items()},
@@ -134,6 +136,7 @@ def test_something_else_is_refused(tmp_path: Path, document: object, said: str) 
     (torch.zeros(2).to_sparse(), "holds 'ensemble' as"),
     (torch.tensor([1.0, float("nan")]), "'ensemble' that are not finite"),
     (torch.tensor([1.0, 1e300], dtype=torch.float64), "'ensemble' that are not finite"),
+    (torch.nested.nested_tensor([torch.zeros(2)]), "'ensemble' as nested tensors"),
     (torch.zeros(2, device="meta"), "'ensemble' that are not finite"),
 ])  # fmt: skip
 def test_a_tensor_that_does_not_fit_is_named(
@@ -143,6 +146,26 @@ def test_a_tensor_that_does_not_fit_is_named(
     torch.save(state | {"ensemble": tensor}, path)
     with pytest.raises(WeightsError, match=said):
         import_state(path, CONFIG)
+
+
+def test_a_negative_view_is_read_as_its_values(tmp_path: Path, state: State) -> None:
+    values = torch.tensor([0.25, 0.75])
+    torch.save(state | {"ensemble": torch._neg_view(values)}, tmp_path / "net.pth")
+    assert np.array_equal(import_state(tmp_path / "net.pth", CONFIG)["ensemble"], -values)
+
+
+def test_packed_entries_are_not_unpacked(tmp_path: Path, state: State) -> None:
+    path, packed = tmp_path / "net.pth", tmp_path / "packed.pth"
+    torch.save(state | {"extra": torch.zeros(10_000_000)}, path)
+    with (
+        zipfile.ZipFile(path) as plain,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as container,
+    ):
+        for part in plain.infolist():
+            container.writestr(part.filename, plain.read(part))
+    assert packed.stat().st_size < 1_000_000
+    with pytest.raises(WeightsError, match="packed entries"):
+        import_state(packed, CONFIG)
 
 
 def test_variances_below_0_are_refused(tmp_path: Path, state: State) -> None:
