@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -101,20 +102,18 @@ def check_outputs(
     return Outputs(stdout, cast("Quotes", published), save, report, quiet)
 
 
-def save(results: Results, outputs: Outputs) -> None:
-    """Write the results into the files that were named.
-
-    Raises:
-        UsageError: if a file cannot be written.
-    """
+def save(results: Results, outputs: Outputs) -> list[UsageError]:
+    """Write the results into the files that were named; return which of them could not be."""
     from memnet_cli.files import write_atomically
 
+    failures = []
     for path in outputs.save:
         try:
             text = encodable(_text(results, path.suffix, outputs), "utf-8")
             write_atomically(path, text.encode("utf-8"))
         except OSError as error:
-            raise UsageError(f"--save {path} cannot be written ({error.strerror}).") from None
+            failures.append(UsageError(f"--save {path} cannot be written ({error.strerror})."))
+    return failures
 
 
 def _text(results: Results, suffix: str, outputs: Outputs) -> str:
@@ -127,17 +126,29 @@ def _text(results: Results, suffix: str, outputs: Outputs) -> str:
     return WRITERS[suffix](results, sections(results, outputs.quotes))
 
 
-def finish(results: Results, outputs: Outputs, tolerances: Check | None) -> None:
-    """Show the results, check them, and end with the right code.
-
-    Raises:
-        typer.Exit: 130 after Ctrl-C, 1 for a miss.
-    """
+def show(results: Results, outputs: Outputs) -> None:
+    """Print the results."""
     if outputs.stdout is not None:
         write_text(_text(results, outputs.stdout, outputs))
     else:
         _print_tables(results, outputs)
-    if not results.complete:
+
+
+def conclude(results: Results, ended: Sequence[BaseException], tolerances: Check | None) -> None:
+    """Check the results, and end with the right code.
+
+    Args:
+        results: of which ``ended`` says why they are not complete.
+        ended: Ctrl-C or failures, the first to be told; or nothing.
+        tolerances: None for no check.
+
+    Raises:
+        typer.Exit: 130 after Ctrl-C, 1 for a miss.
+        MemnetError: the failure.
+    """
+    for reason in ended:
+        if not isinstance(reason, KeyboardInterrupt):
+            raise reason
         print_error(f"Stopped by Ctrl-C: only {len(results.rows)} rows were finished.")
         raise typer.Exit(_INTERRUPTED)
     if tolerances is not None:

@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from memnet_cli.cli._console import printable
 from memnet_cli.evaluation.baselines import UNTOUCHED
 from memnet_cli.evaluation.comparison import Comparison, RowChange
 from memnet_cli.evaluation.formats import best_measured, cost_table, footer
@@ -31,7 +32,11 @@ _VERDICT_STYLES = {"better": "bold green", "worse": "bold red", "same": "dim", "
 def _table(title: str, columns: Sequence[str], left: int) -> Table:
     """Return a table whose first ``left`` columns are left and whose others are right aligned."""
     made = Table(
-        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
+        title=printable(title),
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index < left else "right", overflow="fold")
@@ -69,7 +74,7 @@ def _style(row: TableRow, is_best: bool) -> str:
 def _cells(row: TableRow) -> list[str | Text]:
     mark = _RUN if row.measured else _QUOTED
     return [
-        f"{mark} {row.method}{'†' if row.seen else ''}",
+        printable(f"{mark} {row.method}{'†' if row.seen else ''}"),
         row.source,
         psnr_text(row.psnr),
         ssim_text(row.ssim),

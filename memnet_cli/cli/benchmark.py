@@ -22,14 +22,21 @@ from memnet_cli.cli._options import (
     Tile,
     TileOverlap,
 )
-from memnet_cli.cli._results import Check, Outputs, check_outputs, check_tolerances, finish, save
+from memnet_cli.cli._results import (
+    Check,
+    Outputs,
+    check_outputs,
+    check_tolerances,
+    conclude,
+    save,
+    show,
+)
 from memnet_cli.config import RuntimeOptions, parse_tile
 from memnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from memnet_cli.evaluation.plan import BenchmarkConfig, Plan
     from memnet_cli.evaluation.report import PictureStore
-    from memnet_cli.evaluation.results import Results
     from memnet_cli.evaluation.run import Picture
 
 
@@ -144,8 +151,7 @@ def benchmark(
             device, "fp32" if fp32 else precision, parse_tile(tile), tile_overlap
         ),
     )
-    plan = _plan(config, outputs)
-    finish(*_run(plan, outputs), tolerances)
+    _run(_plan(config, outputs), outputs, tolerances)
 
 
 def _plan(config: BenchmarkConfig, outputs: Outputs) -> Plan:
@@ -167,13 +173,15 @@ def _plan(config: BenchmarkConfig, outputs: Outputs) -> Plan:
     return plan
 
 
-def _run(plan: Plan, outputs: Outputs) -> tuple[Results, Outputs]:
+def _run(plan: Plan, outputs: Outputs, tolerances: Check | None) -> None:
+    """Measure, show and write what was measured, whatever ended it, and end with the right code."""
     from memnet_cli.evaluation.report import PictureStore, write_report
     from memnet_cli.evaluation.run import run
     from memnet_cli.evaluation.tables import sections
     from memnet_cli.restoration.host_memory import reuse_freed_memory
 
     reuse_freed_memory()
+    ended: list[BaseException] = []
     with ExitStack() as stack:
         store = stack.enter_context(PictureStore()) if outputs.report else None
         with picture_progress(hidden=outputs.quiet) as progress:
@@ -181,23 +189,33 @@ def _run(plan: Plan, outputs: Outputs) -> tuple[Results, Outputs]:
             pixels = 0
 
             def tell(picture: Picture) -> None:
-                nonlocal pixels
+                nonlocal pixels, store
                 pixels += picture.score.pixels
                 what = f"{picture.dataset} {picture.level} {picture.method}"
                 progress.update(bar, advance=1, pixels=pixels, description=what)
-                _keep(store, picture)
+                store = _keep(store, picture)
 
-            results = run(plan, tell)
-        save(results, outputs)
-        if store is not None and outputs.report is not None and results.rows:
+            results = run(plan, tell, ended=ended.append)
+        if not results.rows:
+            conclude(results, ended, None)
+        unsaved = save(results, outputs)
+        show(results, outputs)
+        if store is not None and outputs.report is not None:
             page = write_report(outputs.report, results, sections(results, outputs.quotes), store)
             err.print(f"Report: {page}")
-    return results, outputs
+    conclude(results, [*unsaved, *ended], tolerances)
 
 
-def _keep(store: PictureStore | None, picture: Picture) -> None:
-    if store is not None:
+def _keep(store: PictureStore | None, picture: Picture) -> PictureStore | None:
+    """Keep a picture for the report; without room for it there will be none."""
+    if store is None:
+        return None
+    try:
         store.add(picture)
+    except OSError as error:
+        print_warning(f"the folder for temporary files takes no more ({error}): no report.")
+        return None
+    return store
 
 
 def _show_saved(
@@ -210,5 +228,8 @@ def _show_saved(
     if outputs.report is not None:
         raise UsageError("--report needs the pictures of a run: leave --results out.")
     results = read_results(path)
-    save(results, outputs)
-    finish(results, outputs, tolerances)
+    unsaved = save(results, outputs)
+    show(results, outputs)
+    if not results.complete:
+        print_warning("this run was stopped before its end.")
+    conclude(results, unsaved, tolerances)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memnet_cli.cli._console import out, picture_progress, print_error
+from memnet_cli.cli._console import out, picture_progress, print_error, print_warning
 from memnet_cli.cli._options import Overwrite, Quiet, Recursive
 from memnet_cli.errors import ImageError, UsageError
 
@@ -80,6 +80,8 @@ def degrade(
         out.print(
             f"{written} degraded by {chosen.level_name} {level}, {skipped} skipped, {failed} failed"
         )
+        if skipped:
+            print_warning("What is there already was left as it is: --overwrite makes it again.")
     if failed:
         raise typer.Exit(1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from memnet_cli.evaluation.protocols import (
     shrink_factor,
 )
 from memnet_cli.imaging.images import picture_to_array, read_image
+from memnet_cli.imaging.picture import on_white
 from memnet_cli.stores.datasets import DatasetImage
 from memnet_cli.tasks import Task
 
@@ -82,12 +83,14 @@ ImageDone = Callable[[ImageScore, Pair, Plane], None]
 
 
 def read_uint8(image: DatasetImage) -> NDArray[np.uint8]:
-    """Read the pixels of ``image``, (H, W, 1 or 3) uint8; a deeper file is cut off and rounded.
+    """Read the pixels of ``image``, (H, W, 1 or 3) uint8, with alpha on white.
+
+    A deeper file is cut off and rounded.
 
     Raises:
         ImageError: if the file is no usable picture.
     """
-    samples = picture_to_array(replace(read_image(image.path), alpha=None), np.uint8)
+    samples = picture_to_array(on_white(read_image(image.path)), np.uint8)
     return samples.astype(np.uint8, copy=False)
 
 

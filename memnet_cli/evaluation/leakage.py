@@ -21,6 +21,20 @@ _COPIES: Mapping[str, Mapping[str, Sequence[str]]] = {
 }
 
 
+#: What the papers' own training set shows in another size: Set5's woman is 302003.jpg of BSD-train.
+#: Every network for enlarging that learned from the field's 291 images has seen it: it is measured,
+#: so that figures can be compared, and its mean without it is told.
+_SEEN_BY_ALL: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "BSD-train": {"Set5": ("woman_GT.bmp",)},
+}
+
+
+def also_seen(training_sets: Sequence[str], dataset: str) -> tuple[str, ...]:
+    """Return the images of a dataset that such sets show, as those of the papers do."""
+    shown = [_SEEN_BY_ALL.get(name, {}).get(dataset, ()) for name in training_sets]
+    return tuple(dict.fromkeys(name for names in shown for name in names))
+
+
 def content_hash(image: DatasetImage) -> str:
     """Return the sha256 of the image's file; catalogue images carry it already."""
     return image.sha256 or hashlib.sha256(image.path.read_bytes()).hexdigest()

@@ -41,6 +41,8 @@ _BASELINE_NAMES = {
 #: NLRN's own way, and the patches in which its authors' program tests.
 _PAPERS_STRIDES = (None, 7)
 _WARM_UP_SIDE = 64
+#: What reports call the picture as it was before it was damaged.
+_CLEAN = "clean"
 _SAYS_HOW = re.compile(r"(.+)([@:])(\d\d?)")
 
 
@@ -113,7 +115,7 @@ def parse_method(text: str) -> MethodName:
         UsageError: for a name that is none of the known ones, nearest first.
     """
     if is_file(Path(text)):
-        return MethodName(Path(text).stem, text)
+        return _of_file(MethodName(Path(text).stem, text))
     base, tta = (text[:-1], True) if text.endswith("+") else (text, False)
     name = MethodName(text, base, tta)
     how = _SAYS_HOW.fullmatch(base)
@@ -125,7 +127,7 @@ def parse_method(text: str) -> MethodName:
             else MethodName(text, base, tta, nlrn_stride=number)
         )
     if name.is_file:
-        return replace(name, text=text.replace(base, Path(base).stem))
+        return _of_file(replace(name, text=text.replace(base, Path(base).stem)))
     models = (model for model in available_models() if model != "plain")  # rivals, by file only
     known = (*BASELINES, *models, *weights_names())
     if base not in known:
@@ -135,6 +137,16 @@ def parse_method(text: str) -> MethodName:
         )
     if base in BASELINES and text != base:
         raise UsageError(f"'{text}': {base} has no weights, so neither +, @ nor : goes with it.")
+    return name
+
+
+def _of_file(name: MethodName) -> MethodName:
+    """Refuse a file whose rows would look like what is no network."""
+    if name.text in {*BASELINES, _CLEAN}:
+        raise UsageError(
+            f"{name.base} would be called '{name.text}', which stands for something else in tables "
+            "and reports: give the file another name."
+        )
     return name
 
 

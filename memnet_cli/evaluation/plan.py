@@ -18,7 +18,7 @@ from memnet_cli.evaluation.methods import (
     with_self_ensemble,
 )
 from memnet_cli.evaluation.protocols import check_size, shrink_factor
-from memnet_cli.imaging.images import picture_size
+from memnet_cli.imaging.images import picture_size, read_image
 from memnet_cli.stores.datasets import DatasetImage, find_images, get_dataset, local_folder
 from memnet_cli.tasks import TASKS, Task, get_task
 
@@ -112,7 +112,7 @@ def make_plan(
     """
     datasets = dict.fromkeys(_canonical(dataset) for dataset in config.datasets)
     pairs = [(dataset, task) for dataset in datasets for task in _tasks_of(dataset, config.tasks)]
-    levels = {task.name: _levels_of(task, config.levels) for _, task in pairs}
+    levels = {task.name: _levels_of(task, config) for _, task in pairs}
     tasks = tuple(dict.fromkeys(task.name for _, task in pairs))
     methods, notes = _plan_methods(config, {name: levels[name] for name in tasks})
     images = {
@@ -128,12 +128,16 @@ def make_plan(
         _plan_set(config, dataset, images[dataset], levels[task.name], methods[task.name])
         for dataset, task in pairs
     )
+    for dataset, found in images.items():
+        _check_pictures(dataset, found)
     return Plan(config, sets, notes)
 
 
 def _canonical(dataset: str) -> str:
     """Spell a catalogue name as the catalogue does; a folder is called as the user called it."""
-    return get_dataset(dataset).name if local_folder(dataset) is None else dataset
+    if local_folder(dataset) is None:
+        return get_dataset(dataset).name
+    return dataset.rstrip("/\\") or dataset
 
 
 def _tasks_of(dataset: str, asked: Sequence[str]) -> tuple[Task, ...]:
@@ -145,10 +149,14 @@ def _tasks_of(dataset: str, asked: Sequence[str]) -> tuple[Task, ...]:
     return tuple(get_task(name) for name in names)
 
 
-def _levels_of(task: Task, asked: Sequence[int]) -> tuple[int, ...]:
-    for level in asked:
-        task.check_level(level)
-    return tuple(sorted(set(asked))) or task.levels
+def _levels_of(task: Task, config: BenchmarkConfig) -> tuple[int, ...]:
+    for level in config.levels:
+        try:
+            task.check_level(level)
+        except UsageError as error:
+            hint = "" if config.tasks else " Give --task for levels of one task alone."
+            raise UsageError(f"{error}{hint}") from None
+    return tuple(sorted(set(config.levels))) or task.levels
 
 
 def _default_models(task: str) -> tuple[str, ...]:
@@ -176,7 +184,8 @@ def _plan_methods(
             raise errors[0]
     for task in tasks:
         if task not in planned:
-            raise UsageError(f"None of the methods is for {task}: add one, or give --task.")
+            how = "leave that task out" if config.tasks else "give --task"
+            raise UsageError(f"None of the methods is for {task}: add one, or {how}.")
     notes = [f"{text} is left out once: {e}" for text, es in failures.items() for e in es]
     return planned, tuple(notes)
 
@@ -184,10 +193,12 @@ def _plan_methods(
 def _names(models: Sequence[str], tta: bool) -> tuple[MethodName, ...]:
     names = tuple(parse_method(text) for text in dict.fromkeys(models))
     texts = [name.text for name in names]
-    twice = next((text for text in texts if texts.count(text) > 1), None)
+    both = with_self_ensemble(names) if tta else names
+    hidden = [name.text for name in names if name not in both]  # by the self-ensemble of another
+    twice = next((text for text in texts if texts.count(text) > 1 or text in hidden), None)
     if twice is not None:
         raise UsageError(f"Two weights files are both called '{twice}': rename one of them.")
-    return with_self_ensemble(names) if tta else names
+    return both
 
 
 def _plan_set(
@@ -221,6 +232,15 @@ def _check_sizes(
             raise DatasetError(f"{dataset} cannot be measured: {error}") from None
         for level in levels:
             check_size(image.name, size.height // shrink, size.width // shrink, task, level)
+
+
+def _check_pictures(dataset: str, images: Sequence[DatasetImage]) -> None:
+    """Refuse a damaged picture of a folder likewise; the catalogue's are known to be whole."""
+    for image in images if local_folder(dataset) is not None else ():
+        try:
+            read_image(image.path)
+        except ImageError as error:
+            raise DatasetError(f"{dataset} cannot be measured: {error}") from None
 
 
 def _refuse_seen(

@@ -186,13 +186,24 @@ def _row(document: Mapping[str, Any]) -> Row:
     if not scores.images or len({image.name for image in scores.images}) < len(scores.images):
         raise ValueError("no images, or one twice")
     seen = tuple(str(name) for name in document["seen"])
+    get_task(scores.task).check_level(scores.level)
     return Row(str(document["method"]), scores, seen, int(document["peak_memory_bytes"]))
 
 
 def _card(document: Mapping[str, Any]) -> MethodCard:
     sets = tuple(str(name) for name in document["training_sets"])
     levels = tuple(int(level) for level in document.get("levels", ()))  # older ones have none
-    return MethodCard(**{**document, "training_sets": sets, "levels": levels})
+    card = MethodCard(**{**document, "training_sets": sets, "levels": levels})
+    texts = (card.name, card.task, card.kind, card.device, card.precision)
+    numbers = (card.parameters, card.multiply_adds_per_pixel)
+    scores = [s for of_set in card.recorded.values() for s in of_set.values()]
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and all(number is None or isinstance(number, int | float) for number in numbers)
+        and all(isinstance(number, int | float) for s in scores for number in s.values())
+    ):
+        raise ValueError("a method")
+    return card
 
 
 def from_document(document: Mapping[str, Any]) -> Results:

@@ -14,6 +14,7 @@ import psutil
 from numpy.typing import NDArray
 
 from memnet_cli.config import __version__
+from memnet_cli.errors import MemnetError
 from memnet_cli.evaluation.benchmark import ImageScore, Plane, evaluate
 from memnet_cli.evaluation.methods import LoadedMethod, PlannedMethod, load_method
 from memnet_cli.evaluation.plan import Plan, PlannedSet
@@ -107,10 +108,26 @@ def environment() -> dict[str, str]:
     return found
 
 
-def run(plan: Plan, picture_done: Callable[[Picture], None] | None = None) -> Results:
+def _raise_failure(reason: BaseException) -> None:
+    if isinstance(reason, MemnetError):
+        raise reason
+
+
+def run(
+    plan: Plan,
+    picture_done: Callable[[Picture], None] | None = None,
+    *,
+    ended: Callable[[BaseException], None] = _raise_failure,
+) -> Results:
     """Restore and score every picture of ``plan``.
 
     Ctrl-C ends the run early; the rows that were finished are returned, marked as incomplete.
+
+    Args:
+        plan: what to measure.
+        picture_done: told of every picture.
+        ended: told why the run ends early, of Ctrl-C or a failure; where it does not raise, the
+            rows that were finished are returned.
 
     Raises:
         DeviceError: for a device that is not there or has too little memory.
@@ -126,8 +143,9 @@ def run(plan: Plan, picture_done: Callable[[Picture], None] | None = None) -> Re
                 for method in planned.methods_at(level):
                     ready = _loaded(method, plan, loaded)
                     rows.append(_run_row(planned, ready, level, plan.config.seed, picture_done))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, MemnetError) as reason:
         complete = False
+        ended(reason)
     return Results(
         methods=tuple(method.card for method in loaded.values()),
         rows=tuple(rows),

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from memnet_cli.evaluation.baselines import UNTOUCHED
+from memnet_cli.evaluation.leakage import also_seen
 from memnet_cli.evaluation.protocols import describe
 from memnet_cli.evaluation.published import PublishedRow, best_row, lookup, memnet_row
 from memnet_cli.evaluation.results import MethodCard, Results, Row
@@ -176,9 +177,31 @@ def _notes(results: Results, rows: Iterable[Row], task: Task) -> Iterable[str]:
     seen = {row.method: (len(row.seen), len(row.scores.images)) for row in rows if row.seen}
     for method, (count, images) in seen.items():
         yield f"† {method} was trained on {count} of these {images} images"
+    yield from _without_seen(results, rows)
     unstated = {row.method: None for row in rows if _unstated(results.card(row))}
     if unstated:
         yield f"training images are not stated by the weights of {', '.join(unstated)}"
+
+
+def _without_seen(results: Results, rows: Iterable[Row]) -> Iterable[str]:
+    """Tell the means without what the training sets of the papers show too."""
+    told: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        scores = row.scores
+        names = also_seen(results.card(row).training_sets, scores.dataset)
+        rest = tuple(image for image in scores.images if image.name not in names)
+        if not 0 < len(rest) < len(scores.images):
+            continue
+        mean = replace(scores, images=rest)
+        told.setdefault(names, []).append(
+            f"{row.method} {level_label(scores.task, scores.level)} "
+            f"{psnr_text(mean.psnr)} / {ssim_text(mean.ssim)}"
+        )
+    for names, texts in told.items():
+        yield (
+            f"training showed {', '.join(names)} in another size, as the papers' did; without: "
+            + ", ".join(texts)
+        )
 
 
 def _unstated(card: MethodCard) -> bool:

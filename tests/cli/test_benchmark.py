@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from PIL import Image
 
 from memnet_cli.checkpoints import WeightsInfo, save_weights
 from memnet_cli.cli import main
+from memnet_cli.errors import DeviceError
+from memnet_cli.evaluation.benchmark import LevelScores, evaluate
 from memnet_cli.models import build_model, config_to_mapping
 from memnet_cli.models.configs import MemNetConfig
 
@@ -139,6 +143,103 @@ def test_saved_results_are_shown_again_in_every_form(
         shown = memnet("benchmark", "--results", saved[0], option)
         assert shown.code == 0
         assert shown.out == path.read_text("utf-8")
+
+
+def test_ctrl_c_before_the_first_row_leaves_an_older_result(
+    memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = tmp_path / "r.json"
+    run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "--save", saved)
+    assert memnet(*run).code == 0
+    before = saved.read_bytes()
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", stop)
+    ended = memnet(*run)
+    assert (ended.code, ended.out) == (130, "")
+    assert "only 0 rows were finished" in ended.err
+    assert saved.read_bytes() == before
+
+
+def test_a_failure_saves_and_shows_what_was_measured(
+    memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_at_20(*arguments: Any, **named: Any) -> LevelScores:
+        if arguments[3] == 20:
+            raise DeviceError("There is too little memory.")
+        return evaluate(*arguments, **named)
+
+    monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", fail_at_20)
+    saved = tmp_path / "r.json"
+    ended = memnet(
+        *("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "--save", saved, "-q")
+    )
+    assert (ended.code, ended.err) == (
+        DeviceError.exit_code,
+        "Error: There is too little memory.\n",
+    )
+    assert "JPEG" in ended.out
+    assert "degraded" in ended.out
+    document = json.loads(saved.read_text("utf-8"))
+    assert ([row["level"] for row in document["rows"]], document["complete"]) == ([10], False)
+    again = memnet("benchmark", "--results", saved)
+    assert again.code == 0
+    assert "was stopped before its end" in again.err
+
+
+def test_what_was_measured_is_shown_where_it_cannot_be_saved(
+    memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("memnet_cli.files.write_atomically", full)
+    run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q")
+    ended = memnet(*run, "--save", tmp_path / "r.json")
+    assert ended.code == 2
+    assert "degraded" in ended.out
+    assert ended.err.endswith("r.json cannot be written (No space left on device).\n")
+
+
+def test_without_room_for_its_pictures_there_is_no_report(
+    memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("4096 requested and 896 written")
+
+    monkeypatch.setattr("numpy.save", full)
+    run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q")
+    ended = memnet(*run, "--report", tmp_path / "report")
+    assert ended.code == 0
+    assert ended.err.count("no report") == 1
+    assert "degraded" in ended.out
+    assert not (tmp_path / "report" / "index.html").exists()
+
+
+def test_names_do_not_steer_the_terminal(memnet: Memnet, folder: Path, tmp_path: Path) -> None:
+    named = folder.rename(tmp_path / "a\x1b[31mb")
+    ended = memnet("benchmark", "-d", named, "--task", "jpeg", "-m", "degraded", "-q")
+    assert ended.code == 0
+    assert "\x1b[31m" not in ended.out
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("recorded", None), ("recorded", {"Set5": {"2": {"psnr": "45"}}}), ("parameters", "1e6"),
+     ("device", None), ("name", 3)],
+)  # fmt: skip
+def test_methods_that_make_no_sense_are_no_result(
+    memnet: Memnet, folder: Path, tmp_path: Path, key: str, value: object
+) -> None:
+    ended = memnet("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "--json", "-q")
+    document = json.loads(ended.out)
+    document["methods"][0][key] = value
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    shown = memnet("benchmark", "--results", tmp_path / "r.json", "--check")
+    assert shown.code == 2
+    assert "is no benchmark result" in shown.err
 
 
 def test_report_is_written(memnet: Memnet, folder: Path, tmp_path: Path) -> None:
@@ -285,6 +386,7 @@ def test_bad_input_is_one_sentence_and_never_waits_for_torch(
         ((*run, "--level", "99", "--task", "sr"), "out of range"),
         ((*run, "--task", "blur"), "no task 'blur'"),
         ((*run, "--device", "gpu"), "'gpu' is no device"),
+        ((*run, "--level", "-3", "--task", "sr"), "out of range"),
         ((*run, "--check", "--limit", "2"), "whole sets"),
         (("benchmark", "-d", str(folder), "-m", "memnot"), "Did you mean 'memnet'?"),
         (("benchmark", "--results", str(blocked)), "is no benchmark result"),

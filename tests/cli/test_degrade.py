@@ -78,3 +78,4 @@ def test_existing_and_bad_files(memnet: Memnet, clean: NDArray[np.uint8]) -> Non
     assert "1 degraded by scale factor 2, 0 skipped, 1 failed" in ran.out
     ran = memnet("degrade", "--task", "sr", "--scale", "2", "clean/a.png", "small/")
     assert "0 degraded by scale factor 2, 1 skipped" in ran.out
+    assert "--overwrite makes it again" in ran.err

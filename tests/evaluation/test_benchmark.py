@@ -6,9 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from PIL import Image
 
 from memnet_cli.evaluation.benchmark import read_uint8
 from memnet_cli.stores.datasets import DatasetImage
+
+
+def test_alpha_is_seen_on_white(tmp_path: Path) -> None:
+    path = tmp_path / "alpha.png"
+    samples = np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 51]]], np.uint8)
+    Image.fromarray(samples).save(path)
+    read = read_uint8(DatasetImage("alpha", path, ""))
+    assert read.tolist() == [[[10, 20, 30], [255, 255, 255], [204, 204, 204]]]
 
 
 def test_a_floating_point_file_is_cut_off_at_black_and_white(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from memnet_cli.checkpoints import WeightsInfo, read_info
-from memnet_cli.evaluation.leakage import seen_images
+from memnet_cli.evaluation.leakage import also_seen, seen_images
 from memnet_cli.stores import zoo as listed
 from memnet_cli.stores.datasets import DatasetImage, get_dataset
 from memnet_cli.training.ablation import BUILT_IN, load_ablation
@@ -62,6 +63,27 @@ def test_set12_shows_the_middle_of_a_training_picture(mirrored: Images) -> None:
     assert np.abs(difference).max() <= 1  # grey by another rounding
     assert seen_images(info("BSD-train"), mirrored("Set12")) == {"04.png"}
     assert seen_images(info("T91", "BSD-val", "LIVE1-train"), mirrored("Set12")) == frozenset()
+
+
+def test_set5_shows_a_training_picture_in_another_size(mirrored: Images) -> None:
+    """And no other picture of the sets that are measured for enlarging does."""
+
+    def small(image: DatasetImage) -> NDArray[np.float64]:
+        grey = Image.open(image.path).convert("L").resize((24, 24), Image.Resampling.BOX)
+        values = np.asarray(grey, np.float64).ravel()
+        values = values - values.mean()
+        unit: NDArray[np.float64] = values / np.linalg.norm(values)
+        return unit
+
+    training = np.array([small(i) for name in ("BSD-train", "T91") for i in mirrored(name)])
+    alike = {
+        image.name
+        for name in ("Set5", "Set14", "BSD100")
+        for image in mirrored(name)
+        if (training @ small(image)).max() > 0.95
+    }
+    assert alike == {"woman_GT.bmp"} == set(also_seen(("T91", "BSD-train"), "Set5"))
+    assert also_seen(("T91", "BSD-val"), "Set5") == also_seen(("BSD-train",), "Set14") == ()
 
 
 def _listed(name: str) -> tuple[DatasetImage, ...]:

@@ -90,6 +90,17 @@ def test_weights_for_another_task_are_refused(make_weights: MakeWeights) -> None
     assert plan_method(name, TASKS["denoise"]).info is not None
 
 
+@pytest.mark.parametrize("stem", ["clean", "degraded", "bicubic"])
+def test_a_file_may_not_be_called_as_what_is_no_network(tmp_path: Path, stem: str) -> None:
+    file = tmp_path / f"{stem}.safetensors"
+    for text in (str(file), f"{file}@3"[: len(str(file))]):
+        with pytest.raises(UsageError, match=f"would be called '{stem}'.*another name"):
+            parse_method(text)
+    file.write_bytes(b"")
+    with pytest.raises(UsageError, match=f"would be called '{stem}'.*another name"):
+        parse_method(str(file))
+
+
 def test_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not-there"):
         plan_method(parse_method(str(tmp_path / "not-there.safetensors")), TASKS["sr"])

@@ -80,10 +80,41 @@ def test_too_small_a_picture_is_refused_before_anything_runs(picture_folder: Pat
 
 
 def test_damaged_picture_is_refused(picture_folder: Path) -> None:
-    (picture_folder / "zz.png").write_bytes(b"no picture")
     config = BenchmarkConfig((str(picture_folder),), tasks=("sr",), models=("bicubic",))
-    with pytest.raises(DatasetError, match=r"zz\.png"):
-        make_plan(config)
+    whole = (picture_folder / "second.png").read_bytes()
+    for content in (b"no picture", whole[: len(whole) // 2]):
+        (picture_folder / "zz.png").write_bytes(content)
+        with pytest.raises(DatasetError, match=r"zz\.png"):
+            make_plan(config)
+
+
+def test_a_folder_is_one_with_and_without_a_slash_behind_it(picture_folder: Path) -> None:
+    both = (str(picture_folder), f"{picture_folder}/")
+    config = BenchmarkConfig(both, tasks=("sr",), models=("bicubic",))
+    assert [planned.dataset for planned in make_plan(config).sets] == [str(picture_folder)]
+
+
+def test_what_is_called_as_another_file_with_self_ensemble_is_refused(
+    picture_folder: Path, make_weights: MakeWeights
+) -> None:
+    first = make_weights()
+    second = first.with_name(f"{first.stem}+.safetensors")
+    second.write_bytes(first.read_bytes())
+    folder = (str(picture_folder),)
+    make_plan(BenchmarkConfig(folder, ("sr",), models=(str(first), f"{first}+"), tta=True))
+    with pytest.raises(UsageError, match=r"both called 'tiny\+'"):
+        make_plan(BenchmarkConfig(folder, ("sr",), models=(str(first), str(second)), tta=True))
+
+
+def test_what_is_to_be_done_depends_on_what_was_given(
+    picture_folder: Path, make_weights: MakeWeights
+) -> None:
+    folder = (str(picture_folder),)
+    with pytest.raises(UsageError, match="Give --task for levels of one task alone"):
+        make_plan(BenchmarkConfig(folder, levels=(30,)))
+    mixed = BenchmarkConfig(folder, tasks=("sr", "jpeg"), models=(str(make_weights()),))
+    with pytest.raises(UsageError, match="add one, or leave that task out"):
+        make_plan(mixed)
 
 
 def test_seen_images_are_refused_or_marked(picture_folder: Path, make_weights: MakeWeights) -> None:

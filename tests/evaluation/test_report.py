@@ -16,6 +16,7 @@ from PIL import Image
 from memnet_cli.errors import UsageError
 from memnet_cli.evaluation.plan import BenchmarkConfig, make_plan
 from memnet_cli.evaluation.report import PictureStore, check_folder, write_report
+from memnet_cli.evaluation.report.page import render
 from memnet_cli.evaluation.report.pictures import (
     CROP,
     Window,
@@ -27,7 +28,7 @@ from memnet_cli.evaluation.report.pictures import (
 )
 from memnet_cli.evaluation.report.plot import Line, Point, chart
 from memnet_cli.evaluation.results import Results
-from memnet_cli.evaluation.run import run
+from memnet_cli.evaluation.run import Picture, run
 from memnet_cli.evaluation.tables import sections
 
 from .browser import CHROMIUM, DRIVER, browser
@@ -99,6 +100,39 @@ def test_a_small_budget_shows_less_of_every_picture(picture_folder: Path) -> Non
     assert all(
         image.crop.top >= 0 and image.crop.top + CROP <= image.shown.height for image in part
     )
+
+
+def test_a_budget_for_a_few_shows_those(picture_folder: Path) -> None:
+    with PictureStore() as store:
+        results = measure(picture_folder, store)
+        for budget in range(40_000, 0, -1000):
+            few = shown_images(results.rows, store, budget=budget)
+            if sum(map(len, few.values())) == 1:
+                break
+        ((shown,),) = few.values()
+        page = render(results, sections(results), few)
+    by_level = [*shown.views.values(), *shown.crops.values()]
+    urls = [shown.clean, shown.clean_crop, *(url for level in by_level for url in level.values())]
+    assert sum(map(len, urls)) <= budget
+    assert ", of 1 of 3 images" in page
+
+
+def test_pictures_of_an_unfinished_row_are_not_shown(picture_folder: Path) -> None:
+    def stop(picture: Picture) -> None:
+        store.add(picture)
+        if (picture.level, picture.method) == (50, "tv"):
+            raise KeyboardInterrupt
+
+    config = BenchmarkConfig(
+        (str(picture_folder),), tasks=("denoise",), levels=(30, 50), models=("degraded", "tv")
+    )
+    with PictureStore() as store:
+        results = run(make_plan(config), stop)
+        (images,) = shown_images(results.rows, store).values()
+    assert len(images) == 3
+    for image in images:
+        shown = {level: set(views) for level, views in image.views.items()}
+        assert shown == {30: {"degraded", "tv"}, 50: {"degraded"}}
 
 
 def test_the_files_of_a_store_go_with_it(picture_folder: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memnet_cli.config import RuntimeOptions
-from memnet_cli.errors import UsageError
+from memnet_cli.errors import DeviceError, UsageError
 from memnet_cli.evaluation.formats import cost_table
 from memnet_cli.evaluation.plan import BenchmarkConfig, make_plan
 from memnet_cli.evaluation.results import (
@@ -98,6 +98,23 @@ def test_stopping_keeps_the_rows_that_are_finished(picture_folder: Path) -> None
     results = run(make_plan(config), stop_at_scale_4)
     assert not results.complete
     assert [row.scores.level for row in results.rows] == [2, 3]
+
+
+def test_a_failure_keeps_the_rows_that_are_finished(picture_folder: Path) -> None:
+    config = BenchmarkConfig((str(picture_folder),), tasks=("sr",), models=("bicubic",))
+    plan = make_plan(config)
+    damage = DeviceError("out of memory")
+
+    def fail_at_scale_4(picture: Picture) -> None:
+        if picture.level == 4:
+            raise damage
+
+    reasons: list[BaseException] = []
+    results = run(plan, fail_at_scale_4, ended=reasons.append)
+    assert (results.complete, reasons) == (False, [damage])
+    assert [row.scores.level for row in results.rows] == [2, 3]
+    with pytest.raises(DeviceError, match="out of memory"):
+        run(plan, fail_at_scale_4)
 
 
 def test_peak_memory_sees_an_allocation() -> None:

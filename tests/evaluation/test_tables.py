@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,25 @@ def test_seen_images_are_marked(make_row: MakeRow) -> None:
     assert any("trained on 1 of these 2 images" in note for note in section.notes)
     assert "memnet†" in to_markdown(results, (section,))
     assert "dagger" in to_latex(results, (section,))
+
+
+def test_means_without_what_the_papers_sets_show_are_told(make_row: MakeRow) -> None:
+    row = make_row()
+    images = tuple(
+        replace(image, name=name, psnr=psnr)
+        for image, name, psnr in zip(
+            row.scores.images, ("woman_GT.bmp", "bird_GT.bmp"), (30.0, 40.0), strict=True
+        )
+    )
+    row = replace(row, scores=replace(row.scores, dataset="Set5", images=images))
+    results = make_results(row)
+    card = replace(results.methods[0], training_sets=("T91", "BSD-train"))
+    told = sections(replace(results, methods=(card,)))[0].notes
+    (note,) = (note for note in told if "woman_GT.bmp in another size" in note)
+    assert "without: memnet" in note
+    assert "40.00 / " in note
+    clear = replace(results, methods=(replace(card, training_sets=("T91",)),))
+    assert not any("woman_GT" in note for note in sections(clear)[0].notes)
 
 
 def test_csv_is_complete(make_row: MakeRow) -> None:

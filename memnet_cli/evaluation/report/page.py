@@ -220,11 +220,19 @@ def _pictures(results: Results, section: Section, images: Sequence[ShownImage], 
         "<h3>Pictures</h3><p class='hint'>Drag the divider, or focus a picture and use the arrow "
         "keys. The framed part, where the methods differ most, is enlarged below without loss; "
         "the numbers are those of the whole image. Shown is the plane that is measured "
-        "(luma or grey).</p>"
+        f"(luma or grey){_how_many(results, section, images)}.</p>"
         f'<div class="viewer" data-section="{index}"><div class="toolbar"></div>'
         f'<div class="figures">{figures}</div></div>'
         f'<script type="application/json" id="pictures-{index}">{_embedded(document)}</script>'
     )
+
+
+def _how_many(results: Results, section: Section, images: Sequence[ShownImage]) -> str:
+    """Say how many images are shown where they are not all."""
+    place = section.dataset, section.task
+    rows = (row.scores for row in results.rows)
+    named = {i.name for s in rows if (s.dataset, s.task) == place for i in s.images}
+    return f", of {len(images)} of {len(named)} images" if len(images) < len(named) else ""
 
 
 def _figure(image: ShownImage, position: int, index: int) -> str:

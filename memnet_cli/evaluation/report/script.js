@@ -26,13 +26,20 @@ for (const viewer of document.querySelectorAll(".viewer")) {
     return made;
   }
 
+  const choices = { left: element("select"), right: element("select") };
+
+  // Not every method is measured at every level.
+  function fill(side) {
+    const names = [...methods(), data.clean];
+    if (!names.includes(state[side])) state[side] = side === "left" ? names[0] : data.clean;
+    choices[side].replaceChildren(...names.map((n) => element("option", { value: n }, n)));
+    choices[side].value = state[side];
+  }
+
   function select(side) {
     const label = element("label", { class: "choice" }, side === "left" ? "Left" : "Right");
-    const choice = element("select");
-    for (const method of [...methods(), data.clean]) {
-      choice.append(element("option", { value: method }, method));
-    }
-    choice.value = state[side];
+    const choice = choices[side];
+    fill(side);
     choice.addEventListener("change", () => {
       state[side] = choice.value;
       drawAll();
@@ -50,6 +57,7 @@ for (const viewer of document.querySelectorAll(".viewer")) {
       button.checked = String(level) === state.level;
       button.addEventListener("change", () => {
         state.level = String(level);
+        Object.keys(choices).forEach(fill);
         drawAll();
       });
       label.prepend(button);
