@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import typer
 
 from memnet_cli.cli._console import encodable, err, out, print_error, write_text
+from memnet_cli.cli._signals import Stopped
 from memnet_cli.errors import UsageError
 from memnet_cli.files import check_writable
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from memnet_cli.evaluation.results import Results
     from memnet_cli.evaluation.tables import Quotes
 
-_INTERRUPTED = 130
 _QUOTES = ("best", "all", "none")
 _SUFFIXES = (".json", ".csv", ".tex", ".md")
 
@@ -139,18 +140,19 @@ def conclude(results: Results, ended: Sequence[BaseException], tolerances: Check
 
     Args:
         results: of which ``ended`` says why they are not complete.
-        ended: Ctrl-C or failures, the first to be told; or nothing.
+        ended: Ctrl-C, SIGTERM or failures, the first to be told; or nothing.
         tolerances: None for no check.
 
     Raises:
-        typer.Exit: 130 after Ctrl-C, 1 for a miss.
+        typer.Exit: 130 after Ctrl-C, 143 after SIGTERM, 1 for a miss.
         MemnetError: the failure.
     """
     for reason in ended:
         if not isinstance(reason, KeyboardInterrupt):
             raise reason
-        print_error(f"Stopped by Ctrl-C: only {len(results.rows)} rows were finished.")
-        raise typer.Exit(_INTERRUPTED)
+        stop = reason if isinstance(reason, Stopped) else Stopped(signal.SIGINT)
+        print_error(f"Stopped by {stop.name}: only {len(results.rows)} rows were finished.")
+        raise typer.Exit(stop.exit_code)
     if tolerances is not None:
         _check(results, tolerances)
 

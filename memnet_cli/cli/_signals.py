@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 
-class Stopped(BaseException):
+class Stopped(KeyboardInterrupt):
     """Somebody asked the process to end.
 
     Attributes:
@@ -32,6 +32,8 @@ def stopping() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         yield
+    except Stopped:
+        raise
     except KeyboardInterrupt:
         raise Stopped(signal.SIGINT) from None
     finally:

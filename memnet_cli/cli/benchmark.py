@@ -31,6 +31,7 @@ from memnet_cli.cli._results import (
     save,
     show,
 )
+from memnet_cli.cli._signals import stopping
 from memnet_cli.config import RuntimeOptions, parse_tile
 from memnet_cli.errors import UsageError
 
@@ -195,7 +196,8 @@ def _run(plan: Plan, outputs: Outputs, tolerances: Check | None) -> None:
                 progress.update(bar, advance=1, pixels=pixels, description=what)
                 store = _keep(store, picture)
 
-            results = run(plan, tell, ended=ended.append)
+            with stopping():
+                results = run(plan, tell, ended=ended.append)
         if not results.rows:
             conclude(results, ended, None)
         unsaved = save(results, outputs)

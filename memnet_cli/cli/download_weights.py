@@ -84,6 +84,8 @@ def download_weights(
     """
     if source not in {_RELEASE, _AUTHORS}:
         raise UsageError(f"--source {source} is unknown: expected {_RELEASE} or {_AUTHORS}.")
+    if show_list and (everything or dest or file or force):
+        raise UsageError("--list fetches nothing: leave --all, --dest, --from and --force out.")
     if show_list:
         _list(names or [], source, json)
         return

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -223,6 +224,23 @@ def test_names_do_not_steer_the_terminal(memnet: Memnet, folder: Path, tmp_path:
     ended = memnet("benchmark", "-d", named, "--task", "jpeg", "-m", "degraded", "-q")
     assert ended.code == 0
     assert "\x1b[31m" not in ended.out
+
+
+def test_sigterm_keeps_the_rows_that_are_finished(
+    memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_at_20(*arguments: Any, **named: Any) -> LevelScores:
+        if arguments[3] == 20:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*arguments, **named)
+
+    monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", stop_at_20)
+    saved = tmp_path / "r.json"
+    run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q", "--save", saved)
+    ended = memnet(*run)
+    assert ended.code == 143
+    assert ended.err == "Error: Stopped by SIGTERM: only 1 rows were finished.\n"
+    assert len(json.loads(saved.read_text("utf-8"))["rows"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def test_help_without_torch(memnet_process: Memnet, command: str) -> None:
         (["degrade", "--task", "jpeg", "--quality", "0", "{picture}", "o/"], "out of range"),
         (["degrade", "--task", "jpeg", "--sigma", "5", "--quality", "9", "a", "b"], "--sigma goes"),
         (["download-weights"], "No weights were named"),
+        (["download-weights", "--list", "--all"], "--list fetches nothing"),
         (["download-weights", "memnet-m6r6-srr"], "Did you mean 'memnet-m6r6-sr'"),
         (["benchmark", "--dataset", "Set15"], "Did you mean 'Set5'"),
     ],
