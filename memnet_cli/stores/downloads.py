@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 16
+#: A user's name and password in an address.
+_NAMED = re.compile(r"\w+://([^/]*@)")
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,11 @@ def download(
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w+b") as file:
-            _fetch(address, file, expected, progress, patience, session)
-            _verify(address, file, expected)
+            try:
+                _fetch(address, file, expected, progress, patience, session)
+                _verify(address, file, expected)
+            except DownloadError as error:
+                raise DownloadError(_without_password(str(error), address)) from None
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(target)
@@ -136,6 +142,11 @@ def download(
         with contextlib.suppress(OSError):
             temporary.unlink()
     return target
+
+
+def _without_password(message: str, address: str) -> str:
+    named = _NAMED.match(address)
+    return message.replace(named[1], "") if named else message
 
 
 def _verify(address: str, file: BinaryIO, expected: Expected) -> None:

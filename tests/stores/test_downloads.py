@@ -184,6 +184,19 @@ def test_ways_that_lead_nowhere(served: Site, target: Path, location: str, messa
         fetch(served, target)
 
 
+def test_passwords_are_not_told(served: Site, target: Path) -> None:
+    address = served.address.replace("http://", "http://me:p@ss@")
+    for plan, said in (
+        ([404], "HTTP 404"),
+        ([500] * 3, "could not be fetched"),
+        ([], "expected 5"),
+    ):
+        served.plan = list(plan)
+        with pytest.raises(DownloadError, match=said) as refused:
+            download(f"{address}/file.bin", target, Expected(None, 5), patience=QUICK)
+        assert str(refused.value).startswith(f"{served.address}/file.bin ")
+
+
 def test_a_length_of_many_digits_is_none(served: Site, target: Path) -> None:
     served.length = "9" * 5000
     with pytest.raises(DownloadError, match="could not be fetched"):
