@@ -34,9 +34,13 @@ def with_nearest_colours(picture: Picture, within: float = math.inf) -> Picture:
     from scipy.ndimage import distance_transform_edt
 
     assert picture.alpha is not None
-    far, (rows, columns) = distance_transform_edt(picture.alpha == 0.0, return_indices=True)
+    hidden = picture.alpha == 0.0
+    rows, columns = distance_transform_edt(hidden, return_distances=False, return_indices=True)
     pixels = picture.pixels[rows, columns]
-    pixels[far > within] = 0.0
+    # the transform takes three times as long where it gives distances itself
+    down = rows - np.arange(picture.height)[:, None]
+    across = columns - np.arange(picture.width)
+    pixels[down**2 + across**2 > within**2] = 0.0
     return replace(picture, pixels=pixels)
 
 

@@ -31,6 +31,10 @@ def test_hidden_pixels_take_the_colour_of_the_nearest_that_is_seen() -> None:
     filled = with_nearest_colours(picture)
     assert (filled.pixels[:, :3] == (1.0, 0.0, 0.0)).all()
     assert (filled.pixels[:, 4:] == (0.0, 0.0, 1.0)).all()
+    near = with_nearest_colours(picture, within=1)
+    assert (near.pixels[:, :3] == (1.0, 0.0, 0.0)).all()
+    assert (near.pixels[:, 3] == 0.0).all()
+    assert (near.pixels[:, 4:] == (0.0, 0.0, 1.0)).all()
     np.testing.assert_array_equal(hidden_again(filled, colour).pixels, picture.pixels)
 
 
