@@ -134,10 +134,15 @@ def make_plan(
 
 
 def _canonical(dataset: str) -> str:
-    """Spell a catalogue name as the catalogue does; a folder is called as the user called it."""
+    """Spell a catalogue name as the catalogue does; a folder is called as the user called it.
+
+    But for a slash behind it, unless that tells it from a name of the catalogue.
+    """
     if local_folder(dataset) is None:
         return get_dataset(dataset).name
-    return dataset.rstrip("/\\") or dataset
+    bare = dataset.rstrip("/\\")
+    same = bool(bare) and Path(bare) == Path(dataset) and local_folder(bare) is not None
+    return bare if same else dataset
 
 
 def _tasks_of(dataset: str, asked: Sequence[str]) -> tuple[Task, ...]:

@@ -102,11 +102,11 @@ def exif_of_tiff(file: BinaryIO) -> Image.Exif:
         exif.bigtiff = struct.unpack_from(order + "H", start, 2)[0] == _BIGTIFF
         layout, position = ("Q", 8) if exif.bigtiff else ("L", 4)
         exif.load_from_fp(file, struct.unpack_from(order + layout, start, position)[0])
-        told = None if _ORIENTATION in exif else _XMP_ORIENTATION.search(exif.get(XMP_TAG, b""))
     except Exception:
         # see carried_exif
         return Image.Exif()
-    if told:
+    told = _XMP_ORIENTATION.search(_packet(exif.get(XMP_TAG)) or b"")
+    if told and _ORIENTATION not in exif:
         exif[_ORIENTATION] = int(told[1])
     return exif
 
@@ -119,9 +119,14 @@ def profile_of_tiff(exif: Image.Exif) -> bytes | None:
 
 def carried_xmp(packet: object) -> bytes | None:
     """Return the XMP packet to carry to the output, its orientation set to 1; None for none."""
+    content = _packet(packet)
+    return _with_xmp(content, Orientation=1) if content else None
+
+
+def _packet(packet: object) -> bytes | None:
     if isinstance(packet, str):
-        packet = packet.encode()
-    return _with_xmp(packet, Orientation=1) if isinstance(packet, bytes) and packet else None
+        return packet.encode()
+    return packet if isinstance(packet, bytes) else None
 
 
 def xmp_to_write(xmp: bytes | None, size: tuple[int, int], format: str) -> bytes | None:

@@ -94,6 +94,16 @@ def test_a_folder_is_one_with_and_without_a_slash_behind_it(picture_folder: Path
     assert [planned.dataset for planned in make_plan(config).sets] == [str(picture_folder)]
 
 
+def test_a_slash_tells_a_folder_from_a_set_of_its_name(
+    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = picture_folder.rename(picture_folder.with_name("Set5"))
+    monkeypatch.chdir(named.parent)
+    (planned,) = make_plan(BenchmarkConfig(("Set5/",), ("sr",), models=("bicubic",))).sets
+    assert (planned.dataset, len(planned.images)) == ("Set5/", 3)
+    assert planned.images[0].path.parent.resolve() == named.resolve()
+
+
 def test_what_is_called_as_another_file_with_self_ensemble_is_refused(
     picture_folder: Path, make_weights: MakeWeights
 ) -> None:

@@ -107,6 +107,22 @@ def test_a_deep_plane_is_turned_by_xmp_and_its_header_says_so() -> None:
         assert (picture.width, picture.height) == (size.width, size.height) == (30, 40)
 
 
+@pytest.mark.parametrize("kind", ["s", "H"])
+def test_xmp_of_another_type_loses_nothing_else(kind: str) -> None:
+    """Programs have written it as text, and a damaged file as anything."""
+    packet = '<x tiff:Orientation="6"/>'
+    value = packet if kind == "s" else [1, 2, 3]
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file, np.zeros((3, 30, 40), np.uint16), photometric="rgb", planarconfig="separate",
+        resolution=(204, 98), resolutionunit=2, extratags=[(700, kind, len(value), value, True)],
+    )  # fmt: skip
+    picture = read_image(file)
+    turned = kind == "s"
+    assert picture.width == (30 if turned else 40)
+    assert picture.source.dpi == ((98, 204) if turned else (204, 98))
+
+
 def test_a_resolution_without_sense_in_exif_gives_way_in_a_tiff() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 0.0
