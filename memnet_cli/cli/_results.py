@@ -135,24 +135,35 @@ def show(results: Results, outputs: Outputs) -> None:
         _print_tables(results, outputs)
 
 
-def conclude(results: Results, ended: Sequence[BaseException], tolerances: Check | None) -> None:
-    """Check the results, and end with the right code.
+def conclude(
+    results: Results,
+    failures: Sequence[UsageError],
+    ended: Sequence[BaseException],
+    tolerances: Check | None,
+) -> None:
+    """Tell what failed, check the results, and end with the right code.
 
     Args:
-        results: of which ``ended`` says why they are not complete.
-        ended: Ctrl-C, SIGTERM or failures, the first to be told; or nothing.
+        results: what was measured.
+        failures: to save or report them.
+        ended: Ctrl-C, SIGTERM or a failure that says why they are not complete; or nothing.
         tolerances: None for no check.
 
     Raises:
-        typer.Exit: 130 after Ctrl-C, 143 after SIGTERM, 1 for a miss.
-        MemnetError: the failure.
+        typer.Exit: 130 after Ctrl-C, 143 after SIGTERM, 2 where something was not written, 1 for a
+            miss or a check of an incomplete result.
+        MemnetError: the failure that ended the run.
     """
+    for failure in failures:
+        print_error(str(failure))
     for reason in ended:
         if not isinstance(reason, KeyboardInterrupt):
             raise reason
         stop = reason if isinstance(reason, Stopped) else Stopped(signal.SIGINT)
         print_error(f"Stopped by {stop.name}: only {len(results.rows)} rows were finished.")
         raise typer.Exit(stop.exit_code)
+    if failures:
+        raise typer.Exit(UsageError.exit_code)
     if tolerances is not None:
         _check(results, tolerances)
 
@@ -187,5 +198,5 @@ def _check(results: Results, tolerances: Check) -> None:
         f"{len(verdicts) - missed} of {len(verdicts)} rows pass"
         + (f"; for {unjudged} nothing is published or recorded." if unjudged else ".")
     )
-    if missed:
+    if missed or not results.complete:
         raise typer.Exit(1)

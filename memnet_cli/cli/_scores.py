@@ -64,7 +64,7 @@ def score_table(section: Section) -> Table:
 def _footer(section: Section) -> list[str]:
     """Return what stands under a table; the signs take the place of the italics."""
     signs = f"{_RUN} run here   {_QUOTED} quoted from a paper"
-    return [signs if "italics" in line else line for line in footer(section)]
+    return [printable(signs if "italics" in line else line) for line in footer(section)]
 
 
 def _style(row: TableRow, is_best: bool) -> str:
@@ -87,7 +87,7 @@ def cost_rows(results: Results) -> Table:
     head, rows = cost_table(results)
     made = _table("Cost", head, left=2)
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(printable, row))
     return made
 
 
@@ -103,8 +103,8 @@ def verdict_table(verdicts: Sequence[Verdict], psnr_tolerance: float) -> Table:
         sign = "=" if verdict.expected.exact else "≥"
         ssim = verdict.ssim_difference
         made.add_row(
-            f"{scores.dataset} {level_label(scores.task, scores.level)}",
-            verdict.row.method,
+            printable(f"{scores.dataset} {level_label(scores.task, scores.level)}"),
+            printable(verdict.row.method),
             verdict.expected.source,
             f"{sign} {psnr_text(verdict.expected.psnr)}",
             f"{verdict.psnr_difference:+.3f}",

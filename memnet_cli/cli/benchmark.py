@@ -199,13 +199,19 @@ def _run(plan: Plan, outputs: Outputs, tolerances: Check | None) -> None:
             with stopping():
                 results = run(plan, tell, ended=ended.append)
         if not results.rows:
-            conclude(results, ended, None)
-        unsaved = save(results, outputs)
+            conclude(results, [], ended, None)
+        failures = save(results, outputs)
+        if outputs.report is not None:
+            tables = sections(results, outputs.quotes)
+            try:
+                if store is None:
+                    raise UsageError(f"The report {outputs.report} has no pictures: not written.")
+                err.print(f"Report: {write_report(outputs.report, results, tables, store)}")
+            except UsageError as error:
+                failures.append(error)
+        # last, since whoever reads it may have gone
         show(results, outputs)
-        if store is not None and outputs.report is not None:
-            page = write_report(outputs.report, results, sections(results, outputs.quotes), store)
-            err.print(f"Report: {page}")
-    conclude(results, [*unsaved, *ended], tolerances)
+    conclude(results, failures, ended, tolerances)
 
 
 def _keep(store: PictureStore | None, picture: Picture) -> PictureStore | None:
@@ -230,8 +236,8 @@ def _show_saved(
     if outputs.report is not None:
         raise UsageError("--report needs the pictures of a run: leave --results out.")
     results = read_results(path)
-    unsaved = save(results, outputs)
+    failures = save(results, outputs)
     show(results, outputs)
     if not results.complete:
         print_warning("this run was stopped before its end.")
-    conclude(results, unsaved, tolerances)
+    conclude(results, failures, [], tolerances)

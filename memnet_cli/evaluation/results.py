@@ -170,7 +170,8 @@ def _image(document: Mapping[str, Any]) -> ImageScore:
         seconds=float(document["seconds"]),
         pixels=int(document["pixels"]),
     )
-    sound = not math.isnan(image.psnr) and math.isfinite(image.ssim) and image.pixels > 0
+    sound = not math.isnan(image.psnr) and math.isfinite(image.ssim)
+    sound = sound and _is_number(image.pixels) and image.pixels > 0
     if not (sound and 0.0 <= image.seconds < math.inf):
         raise ValueError("no score")
     return image
@@ -187,7 +188,9 @@ def _row(document: Mapping[str, Any]) -> Row:
         raise ValueError("no images, or one twice")
     seen = tuple(str(name) for name in document["seen"])
     get_task(scores.task).check_level(scores.level)
-    return Row(str(document["method"]), scores, seen, int(document["peak_memory_bytes"]))
+    if not _is_number(memory := document["peak_memory_bytes"]):
+        raise ValueError("no memory")
+    return Row(str(document["method"]), scores, seen, int(memory))
 
 
 def _card(document: Mapping[str, Any]) -> MethodCard:
@@ -199,11 +202,18 @@ def _card(document: Mapping[str, Any]) -> MethodCard:
     scores = [s for of_set in card.recorded.values() for s in of_set.values()]
     if not (
         all(isinstance(text, str) for text in texts)
-        and all(number is None or isinstance(number, int | float) for number in numbers)
-        and all(isinstance(number, int | float) for s in scores for number in s.values())
+        and all(number is None or _is_number(number) for number in numbers)
+        and all(_is_number(number) for s in scores for number in s.values())
     ):
         raise ValueError("a method")
+    for level in levels:
+        get_task(card.task).check_level(level)
     return card
+
+
+def _is_number(value: object) -> bool:
+    """Say whether a value is a number that is not negative; OverflowError for absurd ones."""
+    return type(value) in {int, float} and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]
 
 
 def from_document(document: Mapping[str, Any]) -> Results:

@@ -14,7 +14,7 @@ import psutil
 from numpy.typing import NDArray
 
 from memnet_cli.config import __version__
-from memnet_cli.errors import MemnetError
+from memnet_cli.errors import DeviceError, MemnetError
 from memnet_cli.evaluation.benchmark import ImageScore, Plane, evaluate
 from memnet_cli.evaluation.methods import LoadedMethod, PlannedMethod, load_method
 from memnet_cli.evaluation.plan import Plan, PlannedSet
@@ -146,6 +146,9 @@ def run(
     except (KeyboardInterrupt, MemnetError) as reason:
         complete = False
         ended(reason)
+    except MemoryError:
+        complete = False
+        ended(DeviceError("There is not enough memory: give a smaller --tile."))
     return Results(
         methods=tuple(method.card for method in loaded.values()),
         rows=tuple(rows),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import warnings
 import zipfile
@@ -117,11 +118,11 @@ def _checked(path: Path, name: str, tensor: torch.Tensor, shape: torch.Size) -> 
             f"{path} does not fit: '{name}' has shape {list(tensor.shape)}, expected "
             f"{list(shape)}; give --set for settings that are not the default."
         )
-    try:
-        single = tensor.detach().resolve_neg().float()
-    except (RuntimeError, NotImplementedError):  # of fewer than 8 bits
-        single = None
-    if single is None or not tensor.is_floating_point():
+    single = None
+    if tensor.is_floating_point():
+        with contextlib.suppress(RuntimeError, NotImplementedError):  # of fewer than 8 bits
+            single = tensor.detach().resolve_neg().float()
+    if single is None:
         raise WeightsError(f"{path} holds '{name}' as {tensor.dtype}, expected float32.")
     if single.is_meta or not bool(torch.isfinite(single).all()):
         raise WeightsError(f"{path} holds values in '{name}' that are not finite.")

@@ -213,10 +213,60 @@ def test_without_room_for_its_pictures_there_is_no_report(
     monkeypatch.setattr("numpy.save", full)
     run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q")
     ended = memnet(*run, "--report", tmp_path / "report")
-    assert ended.code == 0
+    assert ended.code == 2
     assert ended.err.count("no report") == 1
+    assert "has no pictures: not written" in ended.err
     assert "degraded" in ended.out
     assert not (tmp_path / "report" / "index.html").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_a_report_is_written_though_nobody_reads_the_tables(folder: Path, tmp_path: Path) -> None:
+    run = ("benchmark", "-d", folder, "--task", "jpeg", "-l", 10, "-m", "degraded", "-q")
+    command = [sys.executable, "-m", "memnet_cli", *map(str, run), "--report", str(tmp_path / "r")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode != 0
+    assert (tmp_path / "r" / "index.html").exists()
+
+
+def test_all_that_failed_is_told_and_the_stop_decides(
+    memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_at_20(*arguments: Any, **named: Any) -> LevelScores:
+        if arguments[3] == 20:
+            raise KeyboardInterrupt
+        return evaluate(*arguments, **named)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", stop_at_20)
+    monkeypatch.setattr("memnet_cli.files.write_atomically", full)
+    monkeypatch.setattr("memnet_cli.evaluation.report.page.write_atomically", full)
+    run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q")
+    ended = memnet(*run, "--save", tmp_path / "r.json", "--report", tmp_path / "report")
+    assert ended.code == 130
+    for said in ("r.json cannot be written", "index.html cannot be written", "only 1 rows"):
+        assert said in ended.err
+
+
+def test_too_little_memory_keeps_the_rows_too(
+    memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_at_20(*arguments: Any, **named: Any) -> LevelScores:
+        if arguments[3] == 20:
+            raise MemoryError
+        return evaluate(*arguments, **named)
+
+    monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", fail_at_20)
+    saved = tmp_path / "r.json"
+    run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q", "--save", saved)
+    ended = memnet(*run)
+    assert ended.code == DeviceError.exit_code
+    assert "There is not enough memory" in ended.err
+    assert len(json.loads(saved.read_text("utf-8"))["rows"]) == 1
+    assert memnet("benchmark", "--results", saved, "--check").code == 1
 
 
 def test_names_do_not_steer_the_terminal(memnet: Memnet, folder: Path, tmp_path: Path) -> None:
@@ -224,6 +274,16 @@ def test_names_do_not_steer_the_terminal(memnet: Memnet, folder: Path, tmp_path:
     ended = memnet("benchmark", "-d", named, "--task", "jpeg", "-m", "degraded", "-q")
     assert ended.code == 0
     assert "\x1b[31m" not in ended.out
+    document = json.loads(
+        memnet("benchmark", "-d", named, "--task", "jpeg", "-m", "degraded", "-q", "--json").out
+    )
+    for entry, key in ((document["methods"][0], "name"), (document["rows"][0], "method")):
+        entry[key] = "m\x1b[31mx"
+    document["rows"] = document["rows"][:1]
+    document["methods"][0]["kind"] = "weights"
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    shown = memnet("benchmark", "--results", tmp_path / "r.json")
+    assert (shown.code, "\x1b[31m" in shown.out) == (0, False)
 
 
 def test_sigterm_keeps_the_rows_that_are_finished(
@@ -246,7 +306,8 @@ def test_sigterm_keeps_the_rows_that_are_finished(
 @pytest.mark.parametrize(
     ("key", "value"),
     [("recorded", None), ("recorded", {"Set5": {"2": {"psnr": "45"}}}), ("parameters", "1e6"),
-     ("device", None), ("name", 3)],
+     ("device", None), ("name", 3), ("parameters", 10**400), ("parameters", -1),
+     ("recorded", {"Set5": {"2": {"psnr": float("nan")}}}), ("levels", [3000])],
 )  # fmt: skip
 def test_methods_that_make_no_sense_are_no_result(
     memnet: Memnet, folder: Path, tmp_path: Path, key: str, value: object

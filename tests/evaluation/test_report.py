@@ -135,6 +135,23 @@ def test_pictures_of_an_unfinished_row_are_not_shown(picture_folder: Path) -> No
         assert shown == {30: {"degraded", "tv"}, 50: {"degraded"}}
 
 
+def test_the_input_is_shown_until_bicubic_is_finished(picture_folder: Path) -> None:
+    def stop(picture: Picture) -> None:
+        store.add(picture)
+        if (picture.level, picture.method) == (3, "bicubic"):
+            raise KeyboardInterrupt
+
+    config = BenchmarkConfig(
+        (str(picture_folder),), tasks=("sr",), levels=(2, 3), models=("degraded", "bicubic")
+    )
+    with PictureStore() as store:
+        results = run(make_plan(config), stop)
+        (images,) = shown_images(results.rows, store).values()
+    for image in images:
+        shown = {level: set(views) for level, views in image.views.items()}
+        assert shown == {2: {"bicubic"}, 3: {"degraded"}}
+
+
 def test_the_files_of_a_store_go_with_it(picture_folder: Path) -> None:
     with PictureStore() as store:
         measure(picture_folder, store)

@@ -120,18 +120,12 @@ class PictureStore:
             self._files[key] = path
 
     def planes(self, dataset: str, task: str, name: str, level: int) -> dict[str, Grey]:
-        """Return method -> (H, W) uint8 of one image; also "clean" and "degraded".
-
-        The input is left out where bicubic, which is the same, is among the methods.
-        """
-        found = {
+        """Return method -> (H, W) uint8 of one image; also "clean" and "degraded"."""
+        return {
             key[4]: np.load(path)
             for key, path in self._files.items()
             if key[:4] == (dataset, task, name, level)
         }
-        if "bicubic" in found:
-            del found[INPUT]
-        return found
 
 
 def _to_uint8(plane: NDArray[np.floating]) -> Grey:
@@ -251,6 +245,9 @@ def _images(rows: Sequence[Row], store: PictureStore) -> Iterator[tuple[Place, s
             levels = names.setdefault(image.name, [])
             if scores.level not in levels:
                 levels.append(scores.level)
+    for done in kept.values():
+        if "bicubic" in done:  # which is the same
+            done.discard(INPUT)
     for place, names in places.items():
         for name, levels in names.items():
             found = {level: store.planes(*place, name, level) for level in levels}
