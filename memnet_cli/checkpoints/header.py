@@ -162,7 +162,10 @@ def _finite(value: float) -> float:
 
 
 def _score(values: Mapping[str, Any]) -> dict[str, float]:
-    return {name: _finite(value) for name, value in {"psnr": values["psnr"], **values}.items()}
+    score = {name: _finite(value) for name, value in values.items()}
+    if "psnr" not in score:
+        raise ValueError(values)
+    return score
 
 
 def _scores(values: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:

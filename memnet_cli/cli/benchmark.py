@@ -38,6 +38,7 @@ from memnet_cli.errors import UsageError
 if TYPE_CHECKING:
     from memnet_cli.evaluation.plan import BenchmarkConfig, Plan
     from memnet_cli.evaluation.report import PictureStore
+    from memnet_cli.evaluation.results import Results
     from memnet_cli.evaluation.run import Picture
 
 
@@ -176,9 +177,8 @@ def _plan(config: BenchmarkConfig, outputs: Outputs) -> Plan:
 
 def _run(plan: Plan, outputs: Outputs, tolerances: Check | None) -> None:
     """Measure, show and write what was measured, whatever ended it, and end with the right code."""
-    from memnet_cli.evaluation.report import PictureStore, write_report
+    from memnet_cli.evaluation.report import PictureStore
     from memnet_cli.evaluation.run import run
-    from memnet_cli.evaluation.tables import sections
     from memnet_cli.restoration.host_memory import reuse_freed_memory
 
     reuse_freed_memory()
@@ -200,18 +200,27 @@ def _run(plan: Plan, outputs: Outputs, tolerances: Check | None) -> None:
                 results = run(plan, tell, ended=ended.append)
         if not results.rows:
             conclude(results, [], ended, None)
-        failures = save(results, outputs)
-        if outputs.report is not None:
-            tables = sections(results, outputs.quotes)
-            try:
-                if store is None:
-                    raise UsageError(f"The report {outputs.report} has no pictures: not written.")
-                err.print(f"Report: {write_report(outputs.report, results, tables, store)}")
-            except UsageError as error:
-                failures.append(error)
+        failures = [*save(results, outputs), *_report(results, outputs, store)]
         # last, since whoever reads it may have gone
         show(results, outputs)
     conclude(results, failures, ended, tolerances)
+
+
+def _report(results: Results, outputs: Outputs, store: PictureStore | None) -> list[UsageError]:
+    """Write the report that is asked for; return why it could not be."""
+    from memnet_cli.evaluation.report import write_report
+    from memnet_cli.evaluation.tables import sections
+
+    if outputs.report is None:
+        return []
+    if store is None:
+        return [UsageError(f"The report {outputs.report} has no pictures: not written.")]
+    try:
+        page = write_report(outputs.report, results, sections(results, outputs.quotes), store)
+    except UsageError as error:
+        return [error]
+    err.print(f"Report: {page}")
+    return []
 
 
 def _keep(store: PictureStore | None, picture: Picture) -> PictureStore | None:

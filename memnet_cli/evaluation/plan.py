@@ -112,8 +112,13 @@ def make_plan(
     """
     datasets = dict.fromkeys(_canonical(dataset) for dataset in config.datasets)
     pairs = [(dataset, task) for dataset in datasets for task in _tasks_of(dataset, config.tasks)]
-    levels = {task.name: _levels_of(task, config) for _, task in pairs}
     tasks = tuple(dict.fromkeys(task.name for _, task in pairs))
+    try:
+        levels = {task.name: _levels_of(task, config.levels) for _, task in pairs}
+    except UsageError as error:
+        several = len(tasks) > 1 and not config.tasks
+        hint = " Give --task for levels of one task alone." if several else ""
+        raise UsageError(f"{error}{hint}") from None
     methods, notes = _plan_methods(config, {name: levels[name] for name in tasks})
     images = {
         dataset: find_images(
@@ -154,14 +159,10 @@ def _tasks_of(dataset: str, asked: Sequence[str]) -> tuple[Task, ...]:
     return tuple(get_task(name) for name in names)
 
 
-def _levels_of(task: Task, config: BenchmarkConfig) -> tuple[int, ...]:
-    for level in config.levels:
-        try:
-            task.check_level(level)
-        except UsageError as error:
-            hint = "" if config.tasks else " Give --task for levels of one task alone."
-            raise UsageError(f"{error}{hint}") from None
-    return tuple(sorted(set(config.levels))) or task.levels
+def _levels_of(task: Task, asked: Sequence[int]) -> tuple[int, ...]:
+    for level in asked:
+        task.check_level(level)
+    return tuple(sorted(set(asked))) or task.levels
 
 
 def _default_models(task: str) -> tuple[str, ...]:

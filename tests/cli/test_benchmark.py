@@ -86,6 +86,34 @@ def weights(tmp_path: Path, one_thread: None) -> Path:
     return path
 
 
+EndsAt20 = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def ends_at_20(monkeypatch: pytest.MonkeyPatch) -> EndsAt20:
+    """Let something happen before the pictures of quality 20 are measured."""
+
+    def arrange(happens: Callable[[], object]) -> None:
+        def measure(*arguments: Any, **named: Any) -> LevelScores:
+            if arguments[3] == 20:
+                happens()
+            return evaluate(*arguments, **named)
+
+        monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", measure)
+
+    return arrange
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
+
+_FULL = raising(OSError(errno.ENOSPC, "No space left on device"))
+
+
 def test_table_shows_methods_protocol_and_cost(memnet: Memnet, folder: Path, weights: Path) -> None:
     ended = memnet(
         *("benchmark", "-d", folder, "--task", "sr", "--level", 2),
@@ -154,10 +182,7 @@ def test_ctrl_c_before_the_first_row_leaves_an_older_result(
     assert memnet(*run).code == 0
     before = saved.read_bytes()
 
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", stop)
+    monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", raising(KeyboardInterrupt()))
     ended = memnet(*run)
     assert (ended.code, ended.out) == (130, "")
     assert "only 0 rows were finished" in ended.err
@@ -165,14 +190,9 @@ def test_ctrl_c_before_the_first_row_leaves_an_older_result(
 
 
 def test_a_failure_saves_and_shows_what_was_measured(
-    memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    memnet: Memnet, folder: Path, tmp_path: Path, ends_at_20: EndsAt20
 ) -> None:
-    def fail_at_20(*arguments: Any, **named: Any) -> LevelScores:
-        if arguments[3] == 20:
-            raise DeviceError("There is too little memory.")
-        return evaluate(*arguments, **named)
-
-    monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", fail_at_20)
+    ends_at_20(raising(DeviceError("There is too little memory.")))
     saved = tmp_path / "r.json"
     ended = memnet(
         *("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "--save", saved, "-q")
@@ -193,10 +213,7 @@ def test_a_failure_saves_and_shows_what_was_measured(
 def test_what_was_measured_is_shown_where_it_cannot_be_saved(
     memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("memnet_cli.files.write_atomically", full)
+    monkeypatch.setattr("memnet_cli.files.write_atomically", _FULL)
     run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q")
     ended = memnet(*run, "--save", tmp_path / "r.json")
     assert ended.code == 2
@@ -207,10 +224,7 @@ def test_what_was_measured_is_shown_where_it_cannot_be_saved(
 def test_without_room_for_its_pictures_there_is_no_report(
     memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError("4096 requested and 896 written")
-
-    monkeypatch.setattr("numpy.save", full)
+    monkeypatch.setattr("numpy.save", raising(OSError("4096 requested and 896 written")))
     run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q")
     ended = memnet(*run, "--report", tmp_path / "report")
     assert ended.code == 2
@@ -231,19 +245,15 @@ def test_a_report_is_written_though_nobody_reads_the_tables(folder: Path, tmp_pa
 
 
 def test_all_that_failed_is_told_and_the_stop_decides(
-    memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    memnet: Memnet,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ends_at_20: EndsAt20,
 ) -> None:
-    def stop_at_20(*arguments: Any, **named: Any) -> LevelScores:
-        if arguments[3] == 20:
-            raise KeyboardInterrupt
-        return evaluate(*arguments, **named)
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", stop_at_20)
-    monkeypatch.setattr("memnet_cli.files.write_atomically", full)
-    monkeypatch.setattr("memnet_cli.evaluation.report.page.write_atomically", full)
+    ends_at_20(raising(KeyboardInterrupt()))
+    monkeypatch.setattr("memnet_cli.files.write_atomically", _FULL)
+    monkeypatch.setattr("memnet_cli.evaluation.report.page.write_atomically", _FULL)
     run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q")
     ended = memnet(*run, "--save", tmp_path / "r.json", "--report", tmp_path / "report")
     assert ended.code == 130
@@ -252,14 +262,9 @@ def test_all_that_failed_is_told_and_the_stop_decides(
 
 
 def test_too_little_memory_keeps_the_rows_too(
-    memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    memnet: Memnet, folder: Path, tmp_path: Path, ends_at_20: EndsAt20
 ) -> None:
-    def fail_at_20(*arguments: Any, **named: Any) -> LevelScores:
-        if arguments[3] == 20:
-            raise MemoryError
-        return evaluate(*arguments, **named)
-
-    monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", fail_at_20)
+    ends_at_20(raising(MemoryError()))
     saved = tmp_path / "r.json"
     run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q", "--save", saved)
     ended = memnet(*run)
@@ -287,14 +292,9 @@ def test_names_do_not_steer_the_terminal(memnet: Memnet, folder: Path, tmp_path:
 
 
 def test_sigterm_keeps_the_rows_that_are_finished(
-    memnet: Memnet, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    memnet: Memnet, folder: Path, tmp_path: Path, ends_at_20: EndsAt20
 ) -> None:
-    def stop_at_20(*arguments: Any, **named: Any) -> LevelScores:
-        if arguments[3] == 20:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return evaluate(*arguments, **named)
-
-    monkeypatch.setattr("memnet_cli.evaluation.run.evaluate", stop_at_20)
+    ends_at_20(lambda: os.kill(os.getpid(), signal.SIGTERM))
     saved = tmp_path / "r.json"
     run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q", "--save", saved)
     ended = memnet(*run)

@@ -122,6 +122,8 @@ def test_what_is_to_be_done_depends_on_what_was_given(
     folder = (str(picture_folder),)
     with pytest.raises(UsageError, match="Give --task for levels of one task alone"):
         make_plan(BenchmarkConfig(folder, levels=(30,)))
+    with pytest.raises(UsageError, match=r"sr takes 2 to 8\.$"):
+        make_plan(BenchmarkConfig(folder, tasks=("sr",), levels=(30,)))
     mixed = BenchmarkConfig(folder, tasks=("sr", "jpeg"), models=(str(make_weights()),))
     with pytest.raises(UsageError, match="add one, or leave that task out"):
         make_plan(mixed)

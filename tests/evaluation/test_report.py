@@ -117,39 +117,30 @@ def test_a_budget_for_a_few_shows_those(picture_folder: Path) -> None:
     assert ", of 1 of 3 images" in page
 
 
-def test_pictures_of_an_unfinished_row_are_not_shown(picture_folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("task", "levels", "last", "expected"),
+    [
+        ("denoise", (30, 50), "tv", [{"degraded", "tv"}, {"degraded"}]),
+        # bicubic is the input, which is shown until that is finished
+        ("sr", (2, 3), "bicubic", [{"bicubic"}, {"degraded"}]),
+    ],
+)
+def test_pictures_of_an_unfinished_row_are_not_shown(
+    picture_folder: Path, task: str, levels: tuple[int, int], last: str, expected: list[set[str]]
+) -> None:
     def stop(picture: Picture) -> None:
         store.add(picture)
-        if (picture.level, picture.method) == (50, "tv"):
+        if (picture.level, picture.method) == (levels[1], last):
             raise KeyboardInterrupt
 
-    config = BenchmarkConfig(
-        (str(picture_folder),), tasks=("denoise",), levels=(30, 50), models=("degraded", "tv")
-    )
+    folder = (str(picture_folder),)
+    config = BenchmarkConfig(folder, (task,), levels, models=("degraded", last))
     with PictureStore() as store:
         results = run(make_plan(config), stop)
         (images,) = shown_images(results.rows, store).values()
     assert len(images) == 3
     for image in images:
-        shown = {level: set(views) for level, views in image.views.items()}
-        assert shown == {30: {"degraded", "tv"}, 50: {"degraded"}}
-
-
-def test_the_input_is_shown_until_bicubic_is_finished(picture_folder: Path) -> None:
-    def stop(picture: Picture) -> None:
-        store.add(picture)
-        if (picture.level, picture.method) == (3, "bicubic"):
-            raise KeyboardInterrupt
-
-    config = BenchmarkConfig(
-        (str(picture_folder),), tasks=("sr",), levels=(2, 3), models=("degraded", "bicubic")
-    )
-    with PictureStore() as store:
-        results = run(make_plan(config), stop)
-        (images,) = shown_images(results.rows, store).values()
-    for image in images:
-        shown = {level: set(views) for level, views in image.views.items()}
-        assert shown == {2: {"bicubic"}, 3: {"degraded"}}
+        assert [set(image.views[level]) for level in levels] == expected
 
 
 def test_the_files_of_a_store_go_with_it(picture_folder: Path) -> None:

@@ -206,7 +206,7 @@ def _embedded(document: object) -> str:
 
 def _pictures(results: Results, section: Section, images: Sequence[ShownImage], index: int) -> str:
     if not images:
-        return ""
+        return "<p class='hint'>No pictures: the page has no room for more.</p>"
     document = {
         "start": min(section.rows, key=lambda row: row.psnr).level,
         "levels": [[level, level_label(section.task, level)] for level in section.levels],

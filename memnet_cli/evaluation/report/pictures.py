@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -119,12 +119,20 @@ class PictureStore:
             np.save(path, plane)
             self._files[key] = path
 
-    def planes(self, dataset: str, task: str, name: str, level: int) -> dict[str, Grey]:
-        """Return method -> (H, W) uint8 of one image; also "clean" and "degraded"."""
+    def planes(
+        self, place: Place, name: str, level: int, methods: Collection[str]
+    ) -> dict[str, Grey]:
+        """Return method -> (H, W) uint8 of one image, of "clean", "degraded" and ``methods``.
+
+        The input is left out where bicubic, which is the same, is among the methods.
+        """
+        wanted = {CLEAN, INPUT, *methods}
+        if "bicubic" in methods:
+            wanted.discard(INPUT)
         return {
             key[4]: np.load(path)
             for key, path in self._files.items()
-            if key[:4] == (dataset, task, name, level)
+            if key[:4] == (*place, name, level) and key[4] in wanted
         }
 
 
@@ -234,33 +242,19 @@ def _size(image: ShownImage) -> int:
 
 def _images(rows: Sequence[Row], store: PictureStore) -> Iterator[tuple[Place, str, Levels]]:
     """Yield (dataset, task), image name and level -> method -> plane, image by image."""
-    places: dict[tuple[str, str], dict[str, list[int]]] = {}
-    kept: dict[tuple[Place, int], set[str]] = {}
+    # by image and level the methods, since of a row that was not finished some pictures are there
+    places: dict[Place, dict[str, dict[int, list[str]]]] = {}
     for row in rows:
-        scores = row.scores
-        done = kept.setdefault(((scores.dataset, scores.task), scores.level), {CLEAN, INPUT})
-        done.add(row.method)
-        names = places.setdefault((scores.dataset, scores.task), {})
-        for image in scores.images:
-            levels = names.setdefault(image.name, [])
-            if scores.level not in levels:
-                levels.append(scores.level)
-    for done in kept.values():
-        if "bicubic" in done:  # which is the same
-            done.discard(INPUT)
+        names = places.setdefault((row.scores.dataset, row.scores.task), {})
+        for image in row.scores.images:
+            levels = names.setdefault(image.name, {})
+            levels.setdefault(row.scores.level, []).append(row.method)
     for place, names in places.items():
         for name, levels in names.items():
-            found = {level: store.planes(*place, name, level) for level in levels}
-            # of a row that was not finished some pictures are there
             yield (
                 place,
                 name,
-                {
-                    level: {
-                        key: plane for key, plane in planes.items() if key in kept[place, level]
-                    }
-                    for level, planes in found.items()
-                },
+                {level: store.planes(place, name, level, done) for level, done in levels.items()},
             )
 
 
