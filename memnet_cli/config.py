@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,17 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 #: A whole number of pixels, "auto" (from free memory) or "off" (the whole picture at once).
 TileSize = int | Literal["auto", "off"]
+
+
+def ending_signals() -> tuple[int, ...]:
+    """Return the signals by which others ask a process to end, where the system has them.
+
+    SIGHUP comes when a terminal is closed; one that is ignored, as below nohup, is none of them.
+    """
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return (signal.SIGTERM,)
+    return signal.SIGTERM, hangup
 
 
 def check_device_name(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Ending on SIGTERM as on Ctrl-C: finish what is being written, tell, leave."""
+"""Ending on SIGTERM and SIGHUP as on Ctrl-C: finish what is being written, tell, leave."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from types import FrameType
+
+from memnet_cli.config import ending_signals
 
 
 class Stopped(KeyboardInterrupt):
@@ -28,8 +30,8 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def stopping() -> Iterator[None]:
-    """Raise Stopped on SIGTERM and on Ctrl-C inside."""
-    before = signal.signal(signal.SIGTERM, _stop)
+    """Raise Stopped on SIGTERM, SIGHUP and Ctrl-C inside; a SIGHUP that nohup ignores stays so."""
+    before = {number: signal.signal(number, _stop) for number in ending_signals()}
     try:
         yield
     except Stopped:
@@ -37,4 +39,5 @@ def stopping() -> Iterator[None]:
     except KeyboardInterrupt:
         raise Stopped(signal.SIGINT) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

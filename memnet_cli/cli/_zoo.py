@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def weights_document(entries: Sequence[WeightsEntry]) -> dict[str, object]:
     """Return everything about weights as a JSON document."""
+    from memnet_cli.stores.downloads import without_password
+
     return {
         entry.name: {
             "model": entry.model,
@@ -29,7 +31,7 @@ def weights_document(entries: Sequence[WeightsEntry]) -> dict[str, object]:
             "default": entry.default,
             "state": entry.state,
             "path": None if entry.state == "remote" else str(entry.path),
-            "address": entry.address,
+            "address": without_password(entry.address),
         }
         for entry in entries
     }

@@ -109,7 +109,7 @@ def environment() -> dict[str, str]:
 
 
 def _raise_failure(reason: BaseException) -> None:
-    if isinstance(reason, MemnetError):
+    if not isinstance(reason, KeyboardInterrupt):
         raise reason
 
 
@@ -143,7 +143,7 @@ def run(
                 for method in planned.methods_at(level):
                     ready = _loaded(method, plan, loaded)
                     rows.append(_run_row(planned, ready, level, plan.config.seed, picture_done))
-    except (KeyboardInterrupt, MemnetError) as reason:
+    except (KeyboardInterrupt, MemnetError, OSError, RuntimeError) as reason:
         complete = False
         ended(reason)
     except MemoryError:

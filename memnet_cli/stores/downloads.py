@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -38,6 +38,7 @@ __all__ = [
     "file_sha256",
     "is_sound",
     "join_address",
+    "without_password",
 ]
 
 _CHUNK = 1 << 16
@@ -118,21 +119,22 @@ def download(
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        temporary = target.parent / f".{target.name}.{secrets.token_hex(8)}"
+        file = temporary.open("x+b")
     except OSError as error:
         raise PlacingError(
             f"Cannot write into the folder {target.parent}: {error.strerror}; name another."
         ) from None
-    temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "w+b") as file:
+        with file:
             try:
                 _fetch(address, file, expected, progress, patience, session)
                 _verify(address, file, expected)
             except DownloadError as error:
-                raise DownloadError(_without_password(str(error), address)) from None
+                named = _NAMED.match(address)
+                said = str(error).replace(named[1], "") if named else str(error)
+                raise DownloadError(said) from None
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(target)
     except OSError as error:
         # Windows replaces no file that another process reads: it may have the very bytes
@@ -144,9 +146,10 @@ def download(
     return target
 
 
-def _without_password(message: str, address: str) -> str:
+def without_password(address: str) -> str:
+    """Return an address without a user's name and password, to be shown."""
     named = _NAMED.match(address)
-    return message.replace(named[1], "") if named else message
+    return address.replace(named[1], "", 1) if named else address
 
 
 def _verify(address: str, file: BinaryIO, expected: Expected) -> None:

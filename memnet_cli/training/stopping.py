@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: asked once, the run saves and leaves; a second Ctrl-C ends it at once."""
+"""SIGTERM, SIGHUP and Ctrl-C: asked once, the run saves and leaves; a second Ctrl-C ends it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+
+from memnet_cli.config import ending_signals
 
 
 @dataclass
@@ -33,7 +35,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Note SIGTERM and SIGINT while training; inside another one, yield the request of that.
+    """Note SIGTERM, SIGHUP and SIGINT while training; inside another, yield its request.
 
     A second SIGTERM changes nothing: schedulers repeat it while the run is still saving.
     """
@@ -45,7 +47,7 @@ def stop_requests() -> Iterator[StopRequest]:
         yield outer
         return
     request = StopRequest()
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    numbers = (*ending_signals(), signal.SIGINT)
     before = {number: signal.signal(number, request.note) for number in numbers}
     try:
         yield request

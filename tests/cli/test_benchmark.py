@@ -274,6 +274,17 @@ def test_too_little_memory_keeps_the_rows_too(
     assert memnet("benchmark", "--results", saved, "--check").code == 1
 
 
+def test_what_nobody_foresaw_keeps_the_rows_too(
+    memnet: Memnet, folder: Path, tmp_path: Path, ends_at_20: EndsAt20
+) -> None:
+    ends_at_20(raising(RuntimeError("of a library")))
+    saved = tmp_path / "r.json"
+    run = ("benchmark", "-d", folder, "--task", "jpeg", "-m", "degraded", "-q", "--save", saved)
+    with pytest.raises(RuntimeError, match="of a library"):
+        memnet(*run)
+    assert len(json.loads(saved.read_text("utf-8"))["rows"]) == 1
+
+
 def test_names_do_not_steer_the_terminal(memnet: Memnet, folder: Path, tmp_path: Path) -> None:
     named = folder.rename(tmp_path / "a\x1b[31mb")
     ended = memnet("benchmark", "-d", named, "--task", "jpeg", "-m", "degraded", "-q")

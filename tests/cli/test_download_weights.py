@@ -127,6 +127,15 @@ def test_from_a_right_file_needs_no_network(
     assert site.requests == []
 
 
+def test_the_listing_does_not_show_a_password(
+    memnet: Memnet, zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMNET_WEIGHTS_MIRROR", "https://me:secret@mirror.example/of@mine")
+    listed = json.loads(memnet("download-weights", "--list", "--json").out)
+    address = listed["tiny-jpeg"]["address"]
+    assert address == "https://mirror.example/of@mine/tiny-jpeg.safetensors"
+
+
 @pytest.mark.parametrize(("arguments", "said"), [
     ((), "No weights were named"),
     (("--all", "memnet-m6r6-sr"), "leave the names away"),

@@ -21,6 +21,8 @@ from memnet_cli.restoration.restorer import Restorer
 from memnet_cli.stores import weights
 from tests.cli.conftest import Memnet
 
+HANGUP = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP")
+
 
 @pytest.fixture
 def folder(tmp_path: Path, photograph: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -455,8 +457,10 @@ def test_auto_chooses_per_picture(
 
 
 @pytest.mark.parametrize(
-    ("number", "name", "code"), [(signal.SIGINT, b"Ctrl-C", 130), (signal.SIGTERM, b"SIGTERM", 143)]
-)
+    ("number", "name", "code"),
+    [(signal.SIGINT, b"Ctrl-C", 130), (signal.SIGTERM, b"SIGTERM", 143),
+     pytest.param(getattr(signal, "SIGHUP", 0), b"SIGHUP", 129, marks=HANGUP)],
+)  # fmt: skip
 def test_a_signal_keeps_what_is_done(
     folder: Path, sr: list[str], number: int, name: bytes, code: int
 ) -> None:

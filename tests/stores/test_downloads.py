@@ -55,6 +55,16 @@ def test_gets_there(served: Site, target: Path, plan: list[str | int]) -> None:
     assert only_target(target)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_permissions_are_those_of_any_new_file(served: Site, target: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        fetch(served, target)
+    finally:
+        os.umask(before)
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
 def test_cut_transfer_is_continued_not_repeated(served: Site, target: Path) -> None:
     served.plan = ["cut", "cut"]
     fetch(served, target)

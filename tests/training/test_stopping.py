@@ -10,6 +10,21 @@ import pytest
 from memnet_cli.training.stopping import stop_requests
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP")
+def test_a_closed_terminal_asks_unless_nohup_ignores_it() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with stop_requests() as request:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert request.signal_name == "SIGHUP"
+        assert signal.signal(signal.SIGHUP, signal.SIG_IGN) is signal.SIG_DFL
+        with stop_requests() as request:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not request.asked()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_one_who_asks_has_asked_all_that_are_entered_and_nobody_after_them() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with stop_requests() as outer:
