@@ -42,6 +42,16 @@ def check_writable(path: Path) -> None:
         pass
 
 
+def prepare(path: Path) -> None:
+    """Make the folder of a file to come, and make sure that it can be written there.
+
+    Raises:
+        OSError: if not.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the whole new one.
 

@@ -34,12 +34,12 @@ from memnet_cli.imaging.metadata import (
     carried_xmp,
     exif_of_tiff,
     orientation_of,
-    png_colours_of,
     profile_of_tiff,
     provenance_of,
 )
 from memnet_cli.imaging.opening import open_picture
 from memnet_cli.imaging.picture import Picture, PictureSize, Source, picture_of_samples
+from memnet_cli.imaging.png_colours import png_colours_of
 from memnet_cli.imaging.quantisation import is_held_in
 from memnet_cli.imaging.resolution import dpi_of, dpi_of_tiff
 
@@ -91,7 +91,7 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
         xmp=carried_xmp(image.info.get("xmp")),
         frames=frames,
         dpi=dpi_of(image, stored or orientation),
-        png_colours=png_colours_of(image),
+        png_colours=png_colours_of(image, file),
         record=tuple(provenance_of(image, exif).items()),
     )
     if colours is None:

@@ -76,21 +76,6 @@ def orientation_of(exif: Image.Exif) -> int:
     return value if 1 <= value <= 8 else 1
 
 
-def png_colours_of(image: Image.Image) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the chunks of sRGB, gamma and primaries of a PNG, as they are written."""
-    if image.format != "PNG":
-        return ()
-    gamma, primaries = image.info.get("gamma"), image.info.get("chromaticity")
-    told = ((b"gAMA", () if gamma is None else (gamma,)), (b"cHRM", primaries or ()))
-    chunks = tuple(
-        (name, b"".join(struct.pack(">I", round(number * 100_000)) for number in numbers))
-        for name, numbers in told
-        if numbers
-    )
-    intent = image.info.get("srgb")
-    return chunks if intent is None else ((b"sRGB", bytes([intent])), *chunks)
-
-
 def exif_of_tiff(file: BinaryIO) -> Image.Exif:
     """Read the tags of a TIFF file's first page, whatever its pixels are; none if damaged."""
     file.seek(0)

@@ -16,6 +16,7 @@ from functools import partial
 
 from memnet_cli.errors import DeviceError, ImageError
 from memnet_cli.imaging.images import Picture
+from memnet_cli.imaging.png_colours import are_common
 from memnet_cli.restoration.jobs import Job
 from memnet_cli.restoration.picture_files import (
     Outcome,
@@ -287,12 +288,19 @@ def _notes(read: Read, notes: tuple[str, ...], settings: Settings) -> tuple[str,
         notes = (f"deblocked first: {diagnosis.reason}", *notes)
     if diagnosis.warning:
         notes += (f"beware: {diagnosis.warning}",)
+    source = read.picture.source
     low, high = float(read.picture.pixels.min()), float(read.picture.pixels.max())
-    if read.picture.source.format != "JPEG" and min(low, 1.0 - high) < -_OVERSHOOT:
+    if source.format != "JPEG" and min(low, 1.0 - high) < -_OVERSHOOT:
         notes += (
             f"beware: values from {low:.2f} to {high:.2f}, of 0 to 1, are not cut off before, "
             "which is right for noise alone",
         )
-    if read.picture.source.frames > 1 and read.content is None:
-        notes += (f"first of {read.picture.source.frames} frames",)
+    if read.job.format != "png" and not are_common(source.png_colours, bool(source.icc_profile)):
+        told = " and ".join(name.decode() for name, _ in source.png_colours)
+        notes += (
+            f"beware: {told} of the PNG say what its colours are, and {read.job.format} "
+            "has no place for them: write a PNG",
+        )
+    if source.frames > 1 and read.content is None:
+        notes += (f"first of {source.frames} frames",)
     return notes

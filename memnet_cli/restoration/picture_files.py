@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from memnet_cli.errors import ImageError
-from memnet_cli.files import write_atomically
+from memnet_cli.files import prepare, write_atomically
 from memnet_cli.imaging.images import (
     OUTPUT_FORMATS,
     Picture,
@@ -178,6 +178,8 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
         check_target(job, scaled_shape(picture.height, picture.width, settings.scale))
         diagnosis = _diagnosed(picture, settings.task, restorers)
         restorer = _chosen(diagnosis, restorers)
+        if (problem := _unwritable(job)) is not None:
+            return Outcome(job, "failed", error=problem)
         parts = None
         if restorer is not None and not diagnosis.deblock:
             chroma = settings.chroma_for(restorers[restorer].task.name)
@@ -293,6 +295,16 @@ def _put(job: Job, data: bytes) -> int:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(job.target, data)
     return len(data)
+
+
+def _unwritable(job: Job) -> str | None:
+    """Return why the output could not be written, before the model works for nothing."""
+    try:
+        if job.target is not None:
+            prepare(job.target)
+    except OSError as error:
+        return _cannot_write(str(job.target), job, error)
+    return None
 
 
 def _cannot_write(name: str, job: Job, error: ImageError | OSError | MemoryError) -> str:

@@ -15,6 +15,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from memnet_cli.imaging.images import read_provenance
 from memnet_cli.restoration.restorer import Restorer
@@ -145,6 +146,33 @@ def test_a_comparison_that_cannot_be_written_is_named(
     assert ran.code == 1
     assert "Error: cmp/sub/grey.png cannot be written" in ran.err
     assert pixels("out/sub/grey.png").shape == (40, 36)
+
+
+def test_an_output_that_cannot_be_written_costs_no_time(
+    memnet: Memnet, folder: Path, sr: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spent(*_: object, **__: object) -> None:
+        raise AssertionError("the model was asked")
+
+    monkeypatch.setattr(Restorer, "take_apart", spent)
+    (folder / "in the way").write_bytes(b"")
+    ran = memnet(*sr, "in", "in the way/out/")
+    assert ran.code == 1
+    assert "Error: in the way/out/colour.png cannot be written: Not a directory." in ran.err
+
+
+def test_colours_that_a_format_has_no_place_for_are_told(
+    memnet: Memnet, folder: Path, sr: list[str]
+) -> None:
+    info = PngInfo()
+    info.add(b"cICP", bytes([9, 16, 0, 1]))
+    Image.new("RGB", (8, 8), "red").save("wide.png", pnginfo=info)
+    notes = {}
+    for suffix in ("png", "tif"):
+        ran = memnet(*sr, "--json", "wide.png", f"o.{suffix}")
+        notes[suffix] = json.loads(ran.out)["files"][0]["notes"]
+    assert notes["png"] == []
+    assert len(notes["tif"]) == 1 and "cICP of the PNG" in notes["tif"][0]
 
 
 def test_names_that_are_no_utf8(folder: Path, sr: list[str], tmp_path: Path) -> None:

@@ -557,3 +557,19 @@ def test_what_the_samples_of_a_png_stand_for_is_kept(photo: Picture, deep: bool)
     assert (written.info["gamma"], written.info["srgb"]) == (1.0, 1)
     assert written.info["chromaticity"] == pytest.approx(adobe)
     assert "gamma" not in _open(encode_image(picture, "tiff")).info
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_coding_independent_code_points_of_a_png_are_kept(photo: Picture, deep: bool) -> None:
+    """Chunk cICP: primaries, transfer, matrix and range of ITU-T H.273; here BT.2020 with PQ."""
+    chunks = PngInfo()
+    chunks.add(b"gAMA", struct.pack(">I", 45455))
+    chunks.add(b"cICP", bytes([9, 16, 0, 1]))
+    file = io.BytesIO()
+    Image.fromarray(picture_to_array(photo, np.uint8)).save(file, "PNG", pnginfo=chunks)
+    picture = replace(read_image(file), bit_depth=16 if deep else 8)
+    written = encode_image(picture, "png")
+    start = written.index(b"cICP")
+    assert start < written.index(b"IDAT")
+    assert written[start - 4 : start + 8] == bytes([0, 0, 0, 4]) + b"cICP" + bytes([9, 16, 0, 1])
+    assert read_image(io.BytesIO(written)).source.png_colours == picture.source.png_colours
