@@ -10,6 +10,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+#: What files are called while they are written.
+TEMPORARY = ".memnet-*.part"
+
 
 def is_file(path: Path) -> bool:
     """Say whether there is a file, also for a text that no path can be, such as 300 letters."""
@@ -72,12 +75,22 @@ def write_atomically(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             shutil.copymode(path, temporary)
         os.replace(temporary, path)  # noqa: PTH105 (the call whose failure the tests act out)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         with contextlib.suppress(OSError):
             temporary.chmod(0o600)  # Windows removes no file that is read-only, as the old one was
             temporary.unlink()
         raise
     _sync_folder(path.parent)
+
+
+def sweep(*folders: Path) -> None:
+    """Remove what processes that were killed while they wrote have left in folders of one owner."""
+    for folder in folders:
+        for left in folder.glob(TEMPORARY):
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

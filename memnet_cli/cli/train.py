@@ -60,7 +60,7 @@ def train(
         typer.Option(
             "--levels",
             "-l",
-            help="Train for exactly these levels; one named twice is drawn twice as often.",
+            help="Train for these levels; one that is named twice is drawn twice as often.",
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Budget in steps.")] = None,

@@ -160,7 +160,9 @@ class TrainingConfig:
         for level in self.levels():
             task.check_level(level)
         if not 0 <= self.validation_share < 1:
-            raise UsageError(f"--val-share is {self.validation_share:g}: expected 0 to 1.")
+            raise UsageError(
+                f"--val-share is {self.validation_share:g}: expected at least 0 and less than 1."
+            )
         if self.recipe.grow_to and self.model != MemNetConfig.model:
             raise UsageError(f"Only MemNet grows, not {self.model}: choose another --recipe.")
         config = self.model_config

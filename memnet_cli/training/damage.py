@@ -124,7 +124,7 @@ class Damage:
             altered = torch.from_numpy(patches.altered[patches.level == scale]).to(device)
             margin, side, down, up = _bicubic(int(scale), self.patch, device)
             corner = top[which] - margin, left[which] - margin
-            square = self.pictures.cut(picture[which], *corner, side)
+            square = self.pictures.cut(picture[which], *corner, side, int(scale))
             small = down @ square @ down.T
             rounded = (small.clamp(0.0, 1.0) * 255.0).round() / 255.0
             small = torch.where(altered[:, None, None], rounded, small)

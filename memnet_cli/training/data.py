@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from memnet_cli.checkpoints import WeightsInfo, read_info
@@ -78,10 +79,20 @@ class TrainingData:
     first: WeightsInfo | None = None
     first_hash: str = ""
 
+    @cached_property
     def fingerprint(self) -> str:
         """Return a digest of the teachers and of all training pictures, in their order."""
-        hashes = "".join(content_hash(image) for image in self.images)
-        return hashlib.sha256((hashes + self.teachers).encode()).hexdigest()
+        return _digest(self.images, self.teachers)
+
+    @cached_property
+    def measured(self) -> str:
+        """Return a digest of the pictures to measure on, in their order."""
+        return _digest(self.validation.images)
+
+
+def _digest(images: Images, more: str = "") -> str:
+    hashes = "".join(content_hash(image) for image in images)
+    return hashlib.sha256((hashes + more).encode()).hexdigest()
 
 
 def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> TrainingData:
@@ -104,7 +115,8 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
     name = HELD_BACK
     if config.validation is None:
         smallest = max(smallest_side(task_of(config), n) for n in config.measured_levels())
-        images, measured = hold_back(images, before, smallest)
+        most = min(_MOST_HELD_BACK, config.validation_limit or _MOST_HELD_BACK)
+        images, measured = hold_back(images, before, smallest, config.recipe.patch, most)
     else:
         measured = _find(config.validation, config, progress)
         name = _set_name(config.validation) or config.validation
@@ -214,12 +226,17 @@ def _set_name(name: str) -> str | None:
 
 
 def hold_back(
-    images: Images, before: Sequence[WeightsInfo], smallest: int
+    images: Images,
+    before: Sequence[WeightsInfo],
+    smallest: int,
+    patch: int = 1,
+    most: int = _MOST_HELD_BACK,
 ) -> tuple[Images, Images]:
     """Split pictures into those to train on and a few, evenly spread, to measure on.
 
-    Up to 4 and at most a tenth of them, but one as soon as there are two; none that the first
-    weights or the teachers were trained on, nor with a side below ``smallest`` pixels.
+    Up to ``most`` and at most a tenth of them, but one as soon as there are two; none that the
+    first weights or the teachers were trained on, nor with a side below ``smallest`` pixels; not
+    the only one that holds a ``patch`` to train on.
 
     Raises:
         ImageError: for a file that is no picture.
@@ -230,7 +247,10 @@ def hold_back(
         for index, image in enumerate(images)
         if image.name not in seen and _shorter_side(image) >= smallest
     ]
-    count = min(_MOST_HELD_BACK, max(len(images) // 10, int(len(images) > 1)), len(able))
+    large = {index for index, image in enumerate(images) if _shorter_side(image) >= patch}
+    if len(large) == 1:
+        able = [index for index in able if index not in large]
+    count = min(most, max(len(images) // 10, int(len(images) > 1)), len(able))
     chosen = {able[int((k + 0.5) * len(able) / count)] for k in range(count)}
     held = tuple(images[index] for index in sorted(chosen))
     # the same file may be among them twice, in two folders or sets

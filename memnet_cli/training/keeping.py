@@ -24,7 +24,7 @@ from memnet_cli.training.growth import recursions_of
 from memnet_cli.training.losses import loss_of_white_for_black
 from memnet_cli.training.refitting import refit_ensemble
 from memnet_cli.training.session import Session
-from memnet_cli.training.state import save_checkpoint
+from memnet_cli.training.state import checkpoints, save_checkpoint
 from memnet_cli.training.throughput import Meter
 from memnet_cli.training.trainee import Trainee, checkpoint_of
 from memnet_cli.training.validation import mean_psnr, measure, seconds_per_pixel
@@ -79,9 +79,12 @@ def _refuse_breakdown(session: Session, trainee: Trainee, loss: float, latest: f
         latest: the mean of the last steps; those before may be of a network that knew nothing yet.
     """
     if not (math.isfinite(loss) and _finite(trainee)):
+        kept = ""
+        if checkpoints(session.folder.checkpoints):
+            kept = ": checkpoints written before it are intact"
         raise TrainingError(
             f"Training broke down by step {trainee.step} (loss {loss:g}; loss or weights are no "
-            "numbers any more): checkpoints written before it are intact; "
+            f"numbers any more){kept}; "
             "try a lower --set lr=... or a tighter --set clip=..."
         )
     largest = loss_of_white_for_black(session.config.recipe)
@@ -126,9 +129,9 @@ def save(session: Session, trainee: Trainee) -> None:
     """
     if not session.world.leads:
         return
-    fingerprint = session.data.fingerprint()
-    config = session.config
-    checkpoint = checkpoint_of(trainee, session.clock.elapsed(), fingerprint, str(config.budget))
+    config, data = session.config, session.data
+    fingerprints = data.fingerprint, data.measured
+    checkpoint = checkpoint_of(trainee, session.clock.elapsed(), *fingerprints, str(config.budget))
     path = save_checkpoint(session.folder.checkpoints, checkpoint, config.machine.keep)
     keep_weights(session, trainee, "last", {})
     session.tell(Saved(trainee.step, path.name))

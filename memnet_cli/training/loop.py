@@ -131,10 +131,15 @@ def train(
             if new and world.leads:
                 release_folder(folder)
             raise
-        with _enough_memory(runtime.device, _TO_TRAIN):
-            result = _run(session, trainee)
-            del session, trainee  # before the processes part
-            return result
+        try:
+            with _enough_memory(runtime.device, _TO_TRAIN), _compiler():
+                result = _run(session, trainee)
+        except DeviceError:
+            if new and world.leads and not any(folder.checkpoints.iterdir()):
+                release_folder(folder)
+            raise
+        del session, trainee  # before the processes part
+        return result
 
 
 @contextmanager
@@ -150,6 +155,26 @@ def _enough_memory(device: torch.device, advice: str) -> Iterator[None]:
         if not out_of_memory(error):
             raise
         raise DeviceError(f"Not enough memory on {device}{advice}.") from None
+
+
+@contextmanager
+def _compiler() -> Iterator[None]:
+    """Say in one sentence that what --compile needs is not there or fails.
+
+    Raises:
+        DeviceError: in place of what torch raises then.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # its classes are where importing takes seconds, and are all RuntimeErrors
+        if not type(error).__module__.startswith(("torch._inductor", "torch._dynamo")):
+            raise
+        first = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+        raise DeviceError(
+            f"The network cannot be compiled here ({first.rstrip('.:')}): install a C++ compiler "
+            "that torch finds, such as g++, or leave --compile out."
+        ) from None
 
 
 @dataclass

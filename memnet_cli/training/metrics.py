@@ -31,11 +31,24 @@ def keep_until(folder: RunFolder, step: int) -> None:
     """Drop the metrics of steps after ``step``, which a resumed run does once more.
 
     The measurement that best.safetensors is from stays whatever its step: the file stays, too.
+
+    Raises:
+        TrainingError: if the disk is full.
     """
     entries = read_metrics(folder)
     best = _newest_best(entries)
     lines = [json.dumps(e) + "\n" for e in entries if e["step"] <= step or e is best]
-    write_atomically(folder.metrics, "".join(lines).encode())
+    try:
+        write_atomically(folder.metrics, "".join(lines).encode())
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: RunFolder, error: OSError) -> TrainingError:
+    return TrainingError(
+        f"Cannot write to {folder.metrics} ({error.strerror}): the last checkpoint is intact; "
+        "make room and go on with --resume."
+    )
 
 
 def read_metrics(folder: RunFolder) -> list[dict[str, Any]]:
@@ -88,7 +101,4 @@ def record(folder: RunFolder, event: Event) -> None:
         with folder.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
     except OSError as error:
-        raise TrainingError(
-            f"Cannot write to {folder.metrics} ({error.strerror}): the last checkpoint is intact; "
-            "make room and go on with --resume."
-        ) from None
+        raise _unwritable(folder, error) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -43,16 +42,22 @@ class Pictures:
     widths: Tensor
     planes: tuple[Plane, ...]
 
-    def cut(self, picture: Tensor, top: Tensor, left: Tensor, side: int) -> Tensor:
+    def cut(
+        self, picture: Tensor, top: Tensor, left: Tensor, side: int, multiple: int = 1
+    ) -> Tensor:
         """Return (B, side, side) float32 in [0, 1]; mirrored beyond the edges of the pictures.
 
         Args:
             picture, top, left: (B,) int64; corners may lie outside.
             side: of the square.
+            multiple: of which the sides of the pictures are, what is beyond does not count.
         """
+        heights, widths = (
+            sides - sides % multiple for sides in (self.heights[picture], self.widths[picture])
+        )
         along = torch.arange(side, device=self.pixels.device)
-        y = _mirrored(top[:, None] + along, self.heights[picture, None])
-        x = _mirrored(left[:, None] + along, self.widths[picture, None])
+        y = _mirrored(top[:, None] + along, heights[:, None])
+        x = _mirrored(left[:, None] + along, widths[:, None])
         start = self.starts[picture]
         index = start[:, None, None] + (y * self.widths[picture, None])[:, :, None] + x[:, None, :]
         return self.pixels[index].float() / 255.0
@@ -67,31 +72,26 @@ def _mirrored(index: Tensor, length: Tensor) -> Tensor:
 def read_planes(
     images: Sequence[DatasetImage],
     task: Task,
-    levels: Sequence[int],
     recipe: Recipe,
 ) -> list[Plane]:
     """Read the plane that the task restores from every picture, with the copies of the recipe.
 
-    Grey for denoise and luma for sr and jpeg, as the benchmark makes them; for sr cut to a size
-    that every scale divides.
+    Grey for denoise and luma for sr and jpeg, as the benchmark makes them.
 
     Args:
         images: the pictures.
         task: that is trained.
-        levels: of its damage.
         recipe: ``sizes``, ``turns``, ``mixed`` and ``contrasts`` of the copies.
 
     Raises:
         ImageError: for a file that is no usable picture.
     """
     planes = []
-    multiple = math.lcm(*levels) if task.name == "sr" else 1
     for number, image in enumerate(images):
         pixels = read_uint8(image)
         plane = grey_uint8(pixels) if task.name == "denoise" else luma_uint8(pixels)
         for copy in _copies(plane, pixels, recipe, np.random.default_rng([_MIXES, number])):
-            cut = crop_to_multiple(copy, multiple)
-            planes += [np.ascontiguousarray(_contrasted(cut, gain)) for gain in recipe.contrasts]
+            planes += [np.ascontiguousarray(_contrasted(copy, gain)) for gain in recipe.contrasts]
     return planes
 
 

@@ -15,7 +15,7 @@ from memnet_cli.checkpoints import WeightsInfo
 from memnet_cli.checkpoints.header import Header, metadata_of, parse_info
 from memnet_cli.config import __version__
 from memnet_cli.errors import UsageError, WeightsError
-from memnet_cli.files import is_file, write_atomically
+from memnet_cli.files import TEMPORARY, is_file, sweep, write_atomically
 from memnet_cli.training.config import TrainingConfig, identity
 from memnet_cli.training.recipe import Recipe
 from memnet_cli.training.recipe_files import recipe_to_mapping, to_toml
@@ -128,7 +128,8 @@ def _refuse_what_is_there(folder: RunFolder) -> None:
     own = (folder.recipe, folder.metrics, folder.weights("last"), folder.weights("best"))
     there = next((path for path in own if path.exists()), None)
     if there is None and folder.checkpoints.is_dir():
-        there = next(folder.checkpoints.iterdir(), None)
+        kept = (path for path in folder.checkpoints.iterdir() if not path.match(TEMPORARY))
+        there = next(kept, None)
     if there is not None:
         raise UsageError(
             f"{there} is there already, and no run.json that tells what run it is of: "
@@ -151,16 +152,21 @@ def claim_folder(config: TrainingConfig, first: WeightsInfo | None, first_hash: 
     """
     folder = RunFolder(config.out)
     run = identity(config)
-    if check_folder(config) and stored_identity(config.out) == run:
+    new = not check_folder(config)
+    sweep(folder.path, folder.checkpoints)
+    if not new and folder.recipe.exists() and stored_identity(config.out) == run:
         return folder
     try:
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
         document: dict[str, object] = {"memnet": __version__, "run": run}
         if first is not None:
             document["first"] = {"sha256": first_hash, "info": metadata_of(first)}
-        write_atomically(folder.recipe, recipe_text(config).encode())
+        # first what tells that the folder is of this run
         write_atomically(folder.description, (json.dumps(document, indent=2) + "\n").encode())
+        write_atomically(folder.recipe, recipe_text(config).encode())
     except OSError as error:
+        if new:
+            release_folder(folder)
         raise UsageError(
             f"Cannot write to the run folder {config.out} ({error.strerror}): give another --out."
         ) from None
@@ -198,10 +204,11 @@ def alone(out: Path, leads: bool) -> Iterator[None]:
 
 
 def release_folder(folder: RunFolder) -> None:
-    """Undo :func:`claim_folder` for a run that never began; what else lies there stays."""
+    """Undo :func:`claim_folder` for a run that has kept nothing; what else lies there stays."""
     with contextlib.suppress(OSError):
-        folder.description.unlink()
-        folder.recipe.unlink()
+        folder.metrics.unlink(missing_ok=True)
+        folder.description.unlink(missing_ok=True)
+        folder.recipe.unlink(missing_ok=True)
         folder.checkpoints.rmdir()
         (folder.path / _LOCK).unlink(missing_ok=True)
         folder.path.rmdir()

@@ -207,10 +207,18 @@ class Sampler:
         return np.array(self.levels, np.int64)[(np.arange(self.batch) + offset) % len(self.levels)]
 
     def _place(self, rng: np.random.Generator, length: Integers, step: Integers) -> Integers:
-        choices = (length - self.patch) // step + 1
+        choices = self._last(length, step) // step + 1
         chosen = np.minimum((rng.random(len(length)) * choices).astype(np.int64), choices - 1)
         placed: Integers = chosen * step
         return placed
+
+    def _last(self, length: Integers, step: Integers) -> Integers:
+        """Return the last multiples of ``step`` at which patches lie in what is shrunk.
+
+        It is cut to a multiple of the scale factor before, which may leave less than a patch.
+        """
+        last: Integers = np.maximum(length - length % step - self.patch, 0) // step * step
+        return last
 
     def _grid(self, step: int, rng: np.random.Generator) -> Patches:
         """The paper's patches: every one of the grid once an epoch, in a random order."""
@@ -234,7 +242,10 @@ class Sampler:
         columns = (self.widths[picture] - self.patch) // self.stride + 1
         top, left = (part * self.stride for part in np.divmod(index, columns))
         if self.aligned:
-            top, left = top - top % level, left - left % level
+            top, left = (
+                np.minimum(part - part % level, self._last(length[picture], level))
+                for part, length in ((top, self.heights), (left, self.widths))
+            )
         altered = rng.random(self.batch) < self.altered
         return Patches(picture, top, left, turned, level, altered)
 

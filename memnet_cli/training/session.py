@@ -19,7 +19,7 @@ from memnet_cli.training.data import TrainingData
 from memnet_cli.training.detail import detail_sums
 from memnet_cli.training.distributed import World
 from memnet_cli.training.drawings import drawings
-from memnet_cli.training.events import Event, Say
+from memnet_cli.training.events import Event, Note, Say
 from memnet_cli.training.metrics import record
 from memnet_cli.training.pictures import Plane, load_pictures, read_chroma, read_planes
 from memnet_cli.training.records import RunFolder
@@ -141,7 +141,15 @@ def prepare_session(
     recipe, task = config.recipe, task_of(config)
     levels = config.levels()
     check_measurable(data.validation)
-    planes = _large(read_planes(data.images, task, levels, recipe), recipe.patch)
+    found = read_planes(data.images, task, recipe)
+    planes = _large(found, recipe.patch)
+    if planes and len(planes) < len(found) and world.leads:
+        say(
+            Note(
+                f"{len(found) - len(planes)} of {len(found)} pictures and copies are smaller than "
+                f"a patch of {recipe.patch}x{recipe.patch} pixels: left out."
+            )
+        )
     coloured = recipe.chroma > 0.0 and task.name != "sr"
     chroma = _large(read_chroma(data.images, task, recipe), recipe.patch) if coloured else []
     first = data.origin.steps

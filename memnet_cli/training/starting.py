@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from memnet_cli.checkpoints import read_config, read_info
@@ -46,12 +47,19 @@ def start_or_resume(session: Session, found: tuple[Checkpoint, tuple[Path, ...]]
     for path in broken:
         session.tell(Note(f"{path.name} is cut off or changed: going back to the one before."))
         if world.leads:
-            path.rename(path.with_suffix(".damaged"))
-    if checkpoint.data != session.data.fingerprint():
+            with contextlib.suppress(OSError):
+                path.rename(path.with_suffix(".damaged"))
+    if checkpoint.data != session.data.fingerprint:
         raise UsageError(
             f"The training pictures or the teachers are not those that the run in {config.out} "
             "began with: put them back, or start a new run with --init "
             f"{config.out}/last.safetensors."
+        )
+    if checkpoint.measured not in {"", session.data.measured}:
+        raise UsageError(
+            f"The pictures that the run in {config.out} is measured on are not those that it began "
+            "with, whose scores would be compared with theirs: put them back, or start a new run "
+            f"with --init {config.out}/last.safetensors."
         )
     trainee = resumed_trainee(config, runtime, world, checkpoint)
     _take_up_records(session, trainee)
@@ -83,12 +91,16 @@ def _refuse_lost_checkpoints(session: Session) -> None:
 
 def _refuse_other_first_weights(session: Session) -> None:
     config, data = session.config, session.data
-    if first_digest(config) != data.first_hash:
-        names = " and ".join(map(str, config.init))
-        raise UsageError(
-            f"{names} is not what the run in {session.config.out} began with: put that back, or "
-            "start a new run in another --out."
+    names = " and ".join(map(str, config.init))
+    try:
+        if first_digest(config) == data.first_hash:
+            return
+        what = f"{names} is not what the run in {config.out} began with"
+    except OSError as error:
+        what = (
+            f"{names} cannot be read ({error.strerror}), and the run in {config.out} began with it"
         )
+    raise UsageError(f"{what}: put that back, or start a new run in another --out.")
 
 
 def _take_up_budget(session: Session, trainee: Trainee, before: str) -> None:

@@ -41,6 +41,7 @@ class Checkpoint:
         best: best validation score so far, mean PSNR in dB; None before the first.
         generators: states of torch's random number generators: CPU, then every CUDA device.
         data: fingerprint of the training pictures.
+        measured: of those to measure on; empty in a checkpoint from before it was kept.
         budget: that the progress is a share of; empty in a checkpoint from before it was kept.
     """
 
@@ -56,6 +57,7 @@ class Checkpoint:
     generators: tuple[torch.Tensor, ...]
     data: str
     budget: str = ""
+    measured: str = ""
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
@@ -74,7 +76,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
         write_atomically(path, data)
     except OSError as error:
         raise TrainingError(_unwritable(folder, error)) from None
-    for old in checkpoints(folder)[keep:]:
+    others = [old for old in checkpoints(folder) if old != path]
+    for old in others[keep - 1 :]:
         with contextlib.suppress(OSError):
             old.unlink()
     return path
@@ -94,8 +97,17 @@ def checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoint files of a folder, the newest first."""
     if not folder.is_dir():
         return []
-    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: path.name, reverse=True)
+    found = [(match[1], path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+    # of one step there are several where runs were resumed and stopped before the next
+    dated = [(step, _written(path), path) for step, path in found]
+    return [path for *_, path in sorted(dated, reverse=True)]
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # removed by the run meanwhile
+        return 0
 
 
 def load_newest(folder: Path) -> tuple[Checkpoint, tuple[Path, ...]] | None:

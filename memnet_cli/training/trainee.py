@@ -234,13 +234,16 @@ def grow_if_due(trainee: Trainee, config: TrainingConfig, runtime: Runtime, worl
     return True
 
 
-def checkpoint_of(trainee: Trainee, seconds: float, data: str, budget: str) -> Checkpoint:
+def checkpoint_of(
+    trainee: Trainee, seconds: float, data: str, measured: str, budget: str
+) -> Checkpoint:
     """Return everything that the run needs to go on.
 
     Args:
         trainee: the run as it is now.
         seconds: wall time used so far.
         data: fingerprint of the training pictures.
+        measured: of those to measure on.
         budget: of the run, in words.
     """
     return Checkpoint(
@@ -256,6 +259,7 @@ def checkpoint_of(trainee: Trainee, seconds: float, data: str, budget: str) -> C
         generators=generator_states(),
         data=data,
         budget=budget,
+        measured=measured,
     )
 
 

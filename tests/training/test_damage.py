@@ -67,6 +67,22 @@ def test_shrunk_patches_equal_those_of_whole_shrunk_pictures(
         assert np.abs(degraded[k, 0].numpy() - whole.degraded[window]).max() < 2e-6
 
 
+@pytest.mark.parametrize("scale", [5, 7, 8])
+def test_pictures_that_no_scale_divides_are_cut_as_the_benchmark_cuts_them(
+    planes: list[Plane], scale: int
+) -> None:
+    odd = [planes[0][:47, :59], planes[1][:59, :35]]
+    damage = Damage(get_task("sr"), load_pictures(odd, _CPU), _PATCH, 0)
+    ends = [[(side // scale * scale - _PATCH) // scale * scale for side in p.shape] for p in odd]
+    top, left = [0, 0, ends[0][0], ends[1][0]], [0, 0, ends[0][1], ends[1][1]]
+    clean, degraded = damage.pairs(_patches(top, left, scale), Chance())
+    for k, (y, x) in enumerate(zip(top, left, strict=True)):
+        whole = prepare(odd[k % 2], get_task("sr"), scale, np.random.default_rng(0))
+        window = np.s_[y : y + _PATCH, x : x + _PATCH]
+        assert clean[k, 0].numpy() * 255 == pytest.approx(whole.clean[window], abs=1e-4)
+        assert np.abs(degraded[k, 0].numpy() - whole.degraded[window]).max() < 2e-6
+
+
 def test_a_small_picture_of_8_bits(planes: list[Plane]) -> None:
     damage = Damage(get_task("sr"), load_pictures(planes, _CPU), _PATCH, 0)
     patches = _patches([12, 12], [12, 12], 3)
@@ -191,7 +207,7 @@ def test_turned_copies_are_turned_and_shrunk(tmp_path: Path) -> None:
     path = tmp_path / "wave.png"
     Image.fromarray(np.rint(_wave(120, 160, 24.0, 0.0)).astype(np.uint8)).save(path)
     recipe = Recipe(sizes=(1.0, 0.5), turns=(30.0, 45.0))
-    planes = read_planes([DatasetImage("wave.png", path, None)], get_task("denoise"), (), recipe)
+    planes = read_planes([DatasetImage("wave.png", path, None)], get_task("denoise"), recipe)
     assert [p.shape for p in planes] == [(120, 160), (60, 80), (60, 80), (60, 80)]
     middle = np.s_[18:42, 24:56]
     for plane, degrees in zip(planes[1:], (0.0, -30.0, -45.0), strict=True):
@@ -210,8 +226,8 @@ def test_mixed_copies_are_of_the_triangle_of_colours(tmp_path: Path) -> None:
         path = tmp_path / f"{channel}.png"
         Image.fromarray(pixels).save(path)
         image = DatasetImage(path.name, path, None)
-        own, *copies = read_planes([image], task, (), recipe)
-        assert np.array_equal(own, read_planes([image], task, (), Recipe())[0])
+        own, *copies = read_planes([image], task, recipe)
+        assert np.array_equal(own, read_planes([image], task, Recipe())[0])
         shares.append([np.unique(copy) / 200.0 for copy in copies])
     for alike in zip(*shares, strict=True):
         assert sum(share.item() for share in alike) == pytest.approx(1.0, abs=0.01)
@@ -227,8 +243,8 @@ def test_a_grey_picture_stays_what_it_is_when_mixed(tmp_path: Path) -> None:
     both = [DatasetImage(p.name, p, None) for p in (path, tmp_path / "one.png")]
     task, sizes = get_task("denoise"), (1.0, 0.5)
     for image in both:
-        mixed = read_planes([image], task, (), Recipe(sizes=sizes, mixed=1.0))
-        assert all(map(np.array_equal, mixed, read_planes([image], task, (), Recipe(sizes=sizes))))
+        mixed = read_planes([image], task, Recipe(sizes=sizes, mixed=1.0))
+        assert all(map(np.array_equal, mixed, read_planes([image], task, Recipe(sizes=sizes))))
 
 
 def test_planes_are_those_that_the_benchmark_measures(pictures: Path) -> None:
@@ -238,19 +254,19 @@ def test_planes_are_those_that_the_benchmark_measures(pictures: Path) -> None:
     for name in ("sr", "denoise", "jpeg"):
         task = get_task(name)
         level = task.levels[0]
-        (plane,) = read_planes([image], task, (2, 3, 4) if name == "sr" else (), Recipe())
+        (plane,) = read_planes([image], task, Recipe())
         measured = prepare(pixels, task, level, np.random.default_rng(0)).clean
         assert np.array_equal(plane, measured[: plane.shape[0], : plane.shape[1]])
     recipe = Recipe(sizes=(1.0, 0.5))
-    sizes = [p.shape for p in read_planes([image], get_task("denoise"), (), recipe)]
+    sizes = [p.shape for p in read_planes([image], get_task("denoise"), recipe)]
     assert sizes == [(60, 72), (30, 36)]
 
 
 def test_contrast_is_raised_about_the_mean_and_clipped(pictures: Path) -> None:
     image = DatasetImage("0.png", pictures / "0.png", None)
     recipe = Recipe(contrasts=(1.0, 2.0))
-    own, more = read_planes([image], get_task("denoise"), (), recipe)
-    assert np.array_equal(own, read_planes([image], get_task("denoise"), (), Recipe())[0])
+    own, more = read_planes([image], get_task("denoise"), recipe)
+    assert np.array_equal(own, read_planes([image], get_task("denoise"), Recipe())[0])
     wanted = own.mean() + 2.0 * (own - own.mean())
     assert wanted.min() < 0 or wanted.max() > 255
     assert np.abs(more - wanted.clip(0, 255)).max() < 2  # the mean, then the result are rounded

@@ -64,7 +64,7 @@ def test_a_run_goes_on_in_another_layout_as_in_its_own(
     first = new_trainee(config, _RUNTIME, World())
     for seed in range(2):
         _step(first, seed)
-    saved = copy.deepcopy(checkpoint_of(first, 1.0, "", ""))
+    saved = copy.deepcopy(checkpoint_of(first, 1.0, "", "", ""))
     monkeypatch.setattr(layout, "weights_layout", lambda *_: layouts[1])
     second = resumed_trainee(config, _RUNTIME, World(), saved)
     for trainee in (first, second):

@@ -234,6 +234,26 @@ def test_pictures_that_first_weights_saw_are_not_held_back(pictures: Path, tmp_p
     assert hold_back(images, [], 61) == (images, ())
 
 
+def test_the_only_picture_that_holds_a_patch_is_not_held_back(
+    tiny: TrainingConfig, tmp_path: Path, photograph: NDArray[np.uint8]
+) -> None:
+    for number, side in enumerate((12, 12, 12, 64, 12)):
+        Image.fromarray(photograph[:side, :side]).save(tmp_path / f"{number}.png")
+    said: list[Event] = []
+    assert run(replace(tiny, data=(str(tmp_path),)), said.append).finished
+    small = "pictures and copies are smaller than a patch of 16x16 pixels: left out."
+    assert any(isinstance(event, Note) and small in event.text for event in said)
+
+
+def test_no_more_are_held_back_than_are_measured(pictures: Path, tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"{number}.png").write_bytes((pictures / f"{number % 6}.png").read_bytes())
+        with Image.open(tmp_path / f"{number}.png") as image:
+            image.rotate(number).save(tmp_path / f"{number}.png")
+    images = find_images(str(tmp_path))
+    assert [len(hold_back(images, [], 16, 16, most)[1]) for most in (1, 4)] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("size", "data", "message"),
     [((12, 12), None, "too small for scale factor 2"), ((60, 60), b"\x89PNG", "damaged")],

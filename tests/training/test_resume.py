@@ -10,13 +10,15 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 
 from memnet_cli.checkpoints import load_weights, read_info, save_weights
-from memnet_cli.errors import TrainingError, UsageError
+from memnet_cli.errors import DeviceError, TrainingError, UsageError
 from memnet_cli.files import write_atomically
 from memnet_cli.training.config import Budget, Machine, TrainingConfig, config_from_identity
 from memnet_cli.training.events import Event, Measured, Note, Progress, Saved
@@ -379,6 +381,105 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     assert checkpoint_of(tiny).step == 3
     monkeypatch.undo()
     assert run(_resumed(tiny)).finished
+
+
+def test_a_full_disk_when_a_run_goes_on_is_told_as_one(
+    tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tiny)
+
+    def full(_path: Path, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("memnet_cli.training.metrics.write_atomically", full)
+    with pytest.raises(TrainingError, match=r"metrics.jsonl \(No space left.*the last checkpoint"):
+        run(replace(_resumed(tiny), budget=Budget(steps=9)))
+
+
+@pytest.mark.parametrize("fits", [0, 1])
+def test_a_full_disk_at_the_start_leaves_a_folder_that_can_be_used(
+    tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch, fits: int
+) -> None:
+    written: list[Path] = []
+
+    def full(path: Path, data: bytes) -> None:
+        if len(written) == fits:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_atomically(path, data)
+        written.append(path)
+
+    monkeypatch.setattr("memnet_cli.training.records.write_atomically", full)
+    with pytest.raises(UsageError, match="Cannot write to the run folder"):
+        run(tiny)
+    monkeypatch.undo()
+    assert run(tiny).finished
+
+
+def test_a_run_killed_before_its_recipe_was_written_goes_on(tiny: TrainingConfig) -> None:
+    run(tiny)
+    folder = RunFolder(tiny.out)
+    for path in (folder.recipe, folder.metrics, *folder.checkpoints.iterdir()):
+        path.unlink()
+    for which in ("last", "best"):
+        folder.weights(which).unlink()
+    assert run(_resumed(tiny)).finished
+    assert folder.recipe.exists()
+
+
+def test_what_killed_processes_left_half_written_is_removed(tiny: TrainingConfig) -> None:
+    run(tiny)
+    left = [path / ".memnet-0123456789abcdef.part" for path in (tiny.out, tiny.out / "checkpoints")]
+    for path in left:
+        path.write_bytes(b"half a checkpoint")
+    assert run(_resumed(tiny)).finished
+    assert not any(path.exists() for path in left)
+    fresh = replace(tiny, out=tiny.out.with_name("fresh"))
+    (fresh.out / "checkpoints").mkdir(parents=True)
+    (fresh.out / "checkpoints" / left[0].name).write_bytes(b"of a run that never began")
+    assert run(fresh).finished
+
+
+def test_other_pictures_to_measure_on_are_not_compared_with(
+    tiny: TrainingConfig, tmp_path: Path, photograph: NDArray[np.uint8]
+) -> None:
+    (tmp_path / "val").mkdir()
+    picture = tmp_path / "val" / "a.png"
+    Image.fromarray(photograph[300:360, 300:372]).save(picture)
+    config = replace(tiny, validation=str(picture.parent))
+    run(config)
+    assert run(_resumed(config)).finished
+    Image.fromarray(photograph[300:360, 372:300:-1]).save(picture)
+    with pytest.raises(UsageError, match="is measured on are not those that it began"):
+        run(_resumed(config))
+
+
+def test_first_weights_that_are_gone_are_told_in_one_sentence(tiny: TrainingConfig) -> None:
+    run(tiny)
+    first = tiny.out.with_name("first.safetensors")
+    shutil.copy(tiny.out / "last.safetensors", first)
+    config = replace(tiny, init=(first,), out=tiny.out.with_name("next"))
+    run(config)
+    shutil.rmtree(config.out / "checkpoints")
+    first.unlink()
+    with pytest.raises(UsageError, match=r"first.safetensors cannot be read \(No such file"):
+        run(_resumed(config))
+
+
+def test_a_network_that_cannot_be_compiled_leaves_no_run(
+    tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a C++ compiler, of which torch finds none in an empty PATH."""
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    def compile_it(*_: object) -> None:
+        raise InvalidCxxCompiler
+
+    monkeypatch.setattr("memnet_cli.training.loop.train_step", compile_it)
+    with pytest.raises(DeviceError, match=r"cannot be compiled here \(.*leave --compile out"):
+        run(tiny)
+    assert not tiny.out.exists()
+    monkeypatch.undo()
+    assert run(tiny).finished
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_spares_the_checkpoint(

@@ -62,6 +62,17 @@ def test_patches_lie_inside_and_on_the_grid_of_their_scale(stride: int) -> None:
     assert np.mean(altered) == pytest.approx(0.25, abs=0.06)
 
 
+@pytest.mark.parametrize("stride", [0, 7])
+def test_patches_lie_in_what_is_left_of_a_picture_that_is_shrunk(stride: int) -> None:
+    odd = replace(_RANDOM, heights=_HEIGHTS - 1, widths=_WIDTHS + 1, levels=(5, 7), stride=stride)
+    for step in range(60):
+        drawn = odd.draw(step)
+        for corner, sides in ((drawn.top, odd.heights), (drawn.left, odd.widths)):
+            side = sides[drawn.picture]
+            assert (corner >= 0).all() and (corner % drawn.level == 0).all()
+            assert (corner + 16 <= side - side % drawn.level).all()
+
+
 def test_random_positions_reach_every_corner_and_larger_pictures_more_often() -> None:
     sampler = replace(_RANDOM, levels=(2,))
     drawn = [sampler.draw(step) for step in range(300)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,17 @@ def test_the_newest_are_kept_and_nothing_half_written(tmp_path: Path) -> None:
     steps = [int(path.name.split("-")[1]) for path in checkpoints(tmp_path)]
     assert steps == [200, 10]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_of_one_step_the_newest_is_kept(tmp_path: Path) -> None:
+    """As a run that is resumed and stopped before its next step writes them."""
+    for seconds in range(20):
+        checkpoint = replace(_checkpoint(3), seconds=float(seconds))
+        path = save_checkpoint(tmp_path, checkpoint, keep=1 + seconds % 2)
+        assert path.exists()
+        os.utime(path, ns=(seconds, seconds))
+        found = load_newest(tmp_path)
+        assert found is not None and found[0].seconds == seconds
 
 
 @pytest.mark.parametrize("change", ["cut", "flip", "empty"])
