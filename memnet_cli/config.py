@@ -67,6 +67,8 @@ class RuntimeOptions:
         """Check what can be checked without a device."""
         check_device_name(self.device)
         check_precision_name(self.precision)
+        if not isinstance(self.tile, int) and self.tile not in ("auto", "off"):
+            raise _no_tile(self.tile)
         if isinstance(self.tile, int) and self.tile < 16:
             raise UsageError(f"A tile of {self.tile} pixels is too small: give at least 16.")
         if self.tile_overlap is not None and self.tile_overlap < 0:
@@ -89,4 +91,8 @@ def parse_tile(text: str) -> TileSize:
         return "off"
     if text.isdecimal():
         return int(text)
-    raise UsageError(f"'{text}' is no tile size: expected auto, off or a number of pixels.")
+    raise _no_tile(text)
+
+
+def _no_tile(told: object) -> UsageError:
+    return UsageError(f"'{told}' is no tile size: expected auto, off or a number of pixels.")

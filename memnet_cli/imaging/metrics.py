@@ -16,7 +16,12 @@ def psnr(
     """Return the peak signal-to-noise ratio in dB; infinite for equal pictures.
 
     Both arrays have one shape and the range [0, ``data_range``]; computed in float64.
+
+    Raises:
+        ValueError: for two shapes.
     """
+    if np.shape(clean) != np.shape(restored):
+        raise ValueError(f"pictures of two shapes: {np.shape(clean)} and {np.shape(restored)}")
     difference = np.asarray(clean, np.float64) - np.asarray(restored, np.float64)
     error = float(np.mean(np.square(difference)))
     return math.inf if error == 0.0 else 10.0 * math.log10(data_range**2 / error)

@@ -80,10 +80,12 @@ def imresize(
     kept but for the overshoot of the cubic kernel; nothing is clipped or rounded.
 
     Raises:
-        ValueError: unless exactly one of ``scale`` and ``shape`` is given.
+        ValueError: unless exactly one of ``scale`` and ``shape`` is given, and above 0.
     """
     if (scale is None) == (shape is None):
         raise ValueError("give exactly one of scale and shape")
+    if min(shape or (scale or 0.0,)) <= 0:
+        raise ValueError("give a scale or a shape above 0")
     height, width = image.shape[:2]
     if shape is not None:
         new_height, new_width = shape

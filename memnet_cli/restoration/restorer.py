@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from memnet_cli.checkpoints import WeightsInfo, check_purpose, load_weights
 from memnet_cli.config import RuntimeOptions, TileSize, __version__
+from memnet_cli.errors import UsageError
 from memnet_cli.imaging.images import (
     Picture,
     picture_from_array,
@@ -105,11 +107,13 @@ class Restorer:
                 neighbourhood over the plane instead, None for what its training asks for.
 
         Raises:
-            UsageError: for an unknown task, device name, precision or an impossible option.
+            UsageError: for an unknown task, device or precision, an impossible level or option.
             WeightsError: for weights that are missing, damaged or made for another task.
             DeviceError: for a device that is not there.
         """
         chosen = get_task(task)
+        if level is not None and not 0.0 < level < math.inf:
+            raise UsageError(f"The level {level} is none: expected a number above 0.")
         options = RuntimeOptions(
             device, precision, tile, tile_overlap, tta, exit_block, nlrn_stride
         )
@@ -148,9 +152,9 @@ class Restorer:
         """Restore one picture and return the same kind of object.
 
         Args:
-            image: a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8,
-                uint16 or float in [0, 1]; alpha is kept. The result has the same dtype and number
-                of channels.
+            image: a PIL image, or an array (H, W) or (H, W, 1 to 4), 2 being grey and alpha, of
+                uint8, uint16 or float in [0, 1]; alpha is kept. The result has the same dtype and
+                number of channels.
             scale: for task "sr" the enlargement; needed there, and an error elsewhere.
             chroma: for task "jpeg" restore Cb and Cr too.
 

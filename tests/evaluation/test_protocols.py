@@ -28,6 +28,7 @@ from memnet_cli.evaluation.protocols import (
     score,
     shrink_factor,
 )
+from memnet_cli.imaging.metrics import psnr, ssim
 from memnet_cli.stores.datasets import DatasetImage
 from memnet_cli.tasks import TASKS, get_task
 
@@ -64,6 +65,12 @@ def test_untrained_rows_are_the_papers(
     assert scores.psnr == pytest.approx(published["psnr"], abs=psnr_off)
     if ssim_off is not None:
         assert scores.ssim == pytest.approx(published["ssim"], abs=ssim_off)
+
+
+def test_pictures_of_two_shapes_are_not_compared() -> None:
+    for measure in (psnr, ssim):
+        with pytest.raises(ValueError, match=r"shape|dimensions"):
+            measure(np.zeros((11, 12)), np.zeros((1, 12)))
 
 
 @pytest.mark.parametrize("sigma", [30, 50, 70])

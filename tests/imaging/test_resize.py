@@ -68,3 +68,8 @@ def test_channels_are_resized_apart(rng: np.random.Generator) -> None:
 def test_scale_or_shape() -> None:
     with pytest.raises(ValueError, match="exactly one"):
         imresize(np.zeros((4, 4)))
+    for scale in (0.0, -1.0):
+        with pytest.raises(ValueError, match="above 0"):
+            imresize(np.zeros((4, 4)), scale=scale)
+    with pytest.raises(ValueError, match="above 0"):
+        imresize(np.zeros((4, 4)), shape=(0, 4))

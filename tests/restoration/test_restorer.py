@@ -193,6 +193,17 @@ def test_weights_for_another_task_are_refused(tiny_weights: dict[str, Path]) -> 
         Restorer.load(task="jpeg", weights=tiny_weights["sr"])
 
 
+@pytest.mark.parametrize("level", [-1, 0, float("nan"), float("inf")])
+def test_levels_that_are_none_choose_no_weights(level: float) -> None:
+    with pytest.raises(UsageError, match="expected a number above 0"):
+        Restorer.load(task="sr", level=level)
+
+
+def test_a_tile_of_no_size_is_refused(tiny_weights: dict[str, Path]) -> None:
+    with pytest.raises(UsageError, match="'x' is no tile size"):
+        Restorer.load(task="sr", weights=tiny_weights["sr"], tile="x")  # type: ignore[arg-type]
+
+
 def test_exit_block_past_the_last(tiny_weights: dict[str, Path]) -> None:
     with pytest.raises(UsageError, match="past the last of 2"):
         Restorer.load(task="sr", weights=tiny_weights["sr"], exit_block=3)
