@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageFile, TiffImagePlugin
 
 from memnet_cli.errors import ImageError
+from memnet_cli.imaging.captions import captions_of, captions_of_tiff
 from memnet_cli.imaging.deep_samples import (
     deep_samples,
     has_deep_planes,
@@ -92,6 +93,7 @@ def decode_opened(image: Image.Image, file: BinaryIO | None = None) -> Picture:
         frames=frames,
         dpi=dpi_of(image, stored or orientation),
         png_colours=png_colours_of(image, file),
+        captions=captions_of(image, exif, file),
         record=tuple(provenance_of(image, exif).items()),
     )
     if colours is None:
@@ -123,6 +125,7 @@ def _decode_tiff(file: BinaryIO, max_pixels: int) -> Picture:
         xmp=carried_xmp(exif.get(XMP_TAG)),
         exif=carried_exif(exif, orientation, from_tiff=True),
         frames=page.pages,
+        captions=captions_of_tiff(exif, file),
         record=tuple(provenance_of(None, exif).items()),
         dpi=dpi_of_tiff(exif, orientation),
     )

@@ -12,6 +12,12 @@ from PIL import Image, TiffImagePlugin, TiffTags
 from PIL.PngImagePlugin import PngInfo
 
 from memnet_cli.errors import ImageError, UsageError, did_you_mean
+from memnet_cli.imaging.captions import (
+    IPTC_TAG,
+    add_texts,
+    comment_to_write,
+    jpeg_segments,
+)
 from memnet_cli.imaging.deep_png import DEFLATE_LEVEL, ROWS_AT_ONCE, deep_png
 from memnet_cli.imaging.exif_types import with_standard_types
 from memnet_cli.imaging.metadata import (
@@ -24,7 +30,7 @@ from memnet_cli.imaging.metadata import (
     text_chunks,
     xmp_to_write,
 )
-from memnet_cli.imaging.picture import Picture, on_white, picture_to_array
+from memnet_cli.imaging.picture import Picture, Source, on_white, picture_to_array
 from memnet_cli.imaging.resolution import dpi_of_tiff
 
 #: File name suffix -> format.
@@ -95,13 +101,15 @@ def encode_image(
     profile = profile_to_write(picture.source.icc_profile, grey=grey)
     if format == "png":
         chunks = text_chunks(provenance or {}, xmp)
+        taken = [*(provenance or {}), *(name for name, _ in picture.source.record)]
+        add_texts(chunks, picture.source.captions, frozenset(taken))
         for name, data in picture.source.png_colours:
             chunks.add(name, data)
         return (deep_png if deep else _png)(samples, exif, profile, chunks, picture.source.dpi)
     if format == "tiff":
-        return _tiff(samples, exif, profile, xmp, picture.source.dpi)
+        return _tiff(samples, exif, profile, xmp, picture.source)
     try:
-        return _lossy(samples, format, quality, exif, profile, xmp, picture.source.dpi)
+        return _lossy(samples, format, quality, exif, profile, xmp, picture.source)
     except (OSError, ValueError) as error:
         raise ImageError(_cannot_hold(format, picture.width, picture.height, error)) from None
 
@@ -153,7 +161,7 @@ def _lossy(
     exif: bytes | None,
     profile: bytes | None,
     xmp: bytes | None,
-    dpi: tuple[float, float] | None,
+    source: Source,
 ) -> bytes:
     file = io.BytesIO()
     image = to_pil(samples)
@@ -167,7 +175,9 @@ def _lossy(
             exif=exif or b"",
             icc_profile=profile,
             xmp=xmp or b"",
-            dpi=dpi or (0, 0),
+            extra=jpeg_segments(source.captions),
+            comment=comment_to_write(source.captions),
+            dpi=source.dpi or (0, 0),
         )
     elif format == "webp":
         image.save(
@@ -179,7 +189,7 @@ def _lossy(
             xmp=xmp or b"",
         )
     else:
-        image.save(file, "BMP", dpi=dpi or (96, 96))
+        image.save(file, "BMP", dpi=source.dpi or (96, 96))
     return file.getvalue()
 
 
@@ -188,7 +198,7 @@ def _tiff(
     exif: bytes | None,
     profile: bytes | None,
     xmp: bytes | None,
-    dpi: tuple[float, float] | None,
+    source: Source,
 ) -> bytes:
     """Write a TIFF of 8 or 16 bits in strips of deflated differences.
 
@@ -203,7 +213,7 @@ def _tiff(
         differences = block.copy()
         differences[:, 1:] -= block[:, :-1]
         strips.append(zlib.compress(differences.tobytes(), DEFLATE_LEVEL))
-    directory = _directory(exif, dpi)
+    directory = _directory(exif, source.dpi)
     sizes = tuple(len(strip) for strip in strips)
     directory[TiffImagePlugin.IMAGEWIDTH] = width
     directory[TiffImagePlugin.IMAGELENGTH] = height
@@ -225,6 +235,9 @@ def _tiff(
     if xmp is not None:
         directory.tagtype[XMP_TAG] = TiffTags.BYTE
         directory[XMP_TAG] = xmp
+    if source.captions.iptc is not None:
+        directory.tagtype[IPTC_TAG] = TiffTags.UNDEFINED
+        directory[IPTC_TAG] = source.captions.iptc
     file = io.BytesIO()
     directory.save(file)
     return with_standard_types(file.getvalue()) + b"".join(strips)

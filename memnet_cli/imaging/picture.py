@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from memnet_cli.errors import ImageError
+from memnet_cli.imaging.captions import Captions
 
 #: Noise may overshoot [0, 1]; beyond this a float array is on another scale, such as 0 to 255.
 _FLOAT_RANGE = (-1.0, 2.0)
@@ -51,6 +52,7 @@ class Source:
         frames: how many frames or pages the file holds; the first was read.
         dpi: pixels an inch, across and down, where the file says that.
         png_colours: of a PNG, the chunks (name, content) that say what its samples stand for.
+        captions: what people wrote about it beside EXIF and XMP.
         record: how it was made, of a picture that was written here, as (name, value).
     """
 
@@ -65,6 +67,7 @@ class Source:
     frames: int = 1
     dpi: tuple[float, float] | None = None
     png_colours: tuple[tuple[bytes, bytes], ...] = ()
+    captions: Captions = field(default_factory=Captions)
     record: tuple[tuple[str, str], ...] = ()
 
 
