@@ -117,7 +117,7 @@ def verdict_table(verdicts: Sequence[Verdict], psnr_tolerance: float) -> Table:
 def comparison_table(comparison: Comparison, names: tuple[str, str]) -> Table:
     """Return one line per row of both results."""
     made = _table(
-        f"{names[0]} → {names[1]}",
+        printable(f"{names[0]} → {names[1]}"),
         _CHANGE_COLUMNS,
         left=2,
     )
@@ -137,8 +137,8 @@ def _change_cells(change: RowChange) -> list[str | Text]:
     methods = (change.before.method, change.after.method)
     verdict = change.verdict
     return [
-        f"{scores.dataset} {level_label(scores.task, scores.level)}",
-        methods[0] if methods[0] == methods[1] else " → ".join(methods),
+        printable(f"{scores.dataset} {level_label(scores.task, scores.level)}"),
+        printable(" → ".join(dict.fromkeys(methods))),
         psnr_text(scores.psnr),
         f"{change.psnr:+.3f}",
         f"{change.ssim:+.4f}",

@@ -300,6 +300,8 @@ def test_names_do_not_steer_the_terminal(memnet: Memnet, folder: Path, tmp_path:
     (tmp_path / "r.json").write_text(json.dumps(document))
     shown = memnet("benchmark", "--results", tmp_path / "r.json")
     assert (shown.code, "\x1b[31m" in shown.out) == (0, False)
+    compared = memnet("compare", tmp_path / "r.json", tmp_path / "r.json")
+    assert (compared.code, "\x1b[31m" in compared.out) == (0, False)
 
 
 def test_sigterm_keeps_the_rows_that_are_finished(
