@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
 from memnet_cli.errors import UsageError
@@ -67,9 +68,10 @@ class RuntimeOptions:
         """Check what can be checked without a device."""
         check_device_name(self.device)
         check_precision_name(self.precision)
-        if not isinstance(self.tile, int) and self.tile not in ("auto", "off"):
-            raise _no_tile(self.tile)
-        if isinstance(self.tile, int) and self.tile < 16:
+        tile: object = self.tile  # from Python it may be anything
+        if not isinstance(tile, Integral) and tile not in ("auto", "off"):
+            raise _no_tile(tile)
+        if not isinstance(self.tile, str) and self.tile < 16:
             raise UsageError(f"A tile of {self.tile} pixels is too small: give at least 16.")
         if self.tile_overlap is not None and self.tile_overlap < 0:
             raise UsageError(f"The tile overlap is {self.tile_overlap}: give 0 or more pixels.")

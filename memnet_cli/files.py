@@ -8,10 +8,11 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 #: What files are called while they are written.
-TEMPORARY = ".memnet-*.part"
+TEMPORARY = f".memnet-{'[0-9a-f]' * 16}.part"
 
 
 def is_file(path: Path) -> bool:
@@ -85,11 +86,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def sweep(*folders: Path) -> None:
-    """Remove what processes that were killed while they wrote have left in folders of one owner."""
-    for folder in folders:
-        for left in folder.glob(TEMPORARY):
-            with contextlib.suppress(OSError):
+def sweep(folder: Path, *, older_than: float = 0.0) -> None:
+    """Remove what processes that were killed while they wrote have left in a folder.
+
+    Args:
+        folder: where it is.
+        older_than: seconds, for a folder into which others may be writing.
+    """
+    for left in folder.glob(TEMPORARY):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime >= older_than:
                 left.unlink()
 
 

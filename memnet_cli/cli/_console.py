@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,10 +22,21 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+
+class _Messages(Console):
+    """Standard error; work goes on when nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Be quiet from now on; rich would end the process."""
+        self.quiet = True
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 #: Results that a user or a program reads. Names of files are no markup: "x[/b].png", ":cat:.png".
 out = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 #: Progress, warnings and errors.
-err = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+err = _Messages(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def printable(message: str) -> str:

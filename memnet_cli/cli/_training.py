@@ -109,9 +109,15 @@ class TrainingView:
             )
 
     def show(self, event: events.Event) -> None:
-        """Show one event."""
+        """Show one event; a terminal that is gone by then does not end the run."""
         if self.quiet:
             return
+        try:
+            self._show(event)
+        except OSError:
+            err.quiet = True
+
+    def _show(self, event: events.Event) -> None:
         if isinstance(event, events.Progress):
             self.dashboard.progress, self.dashboard.shown_at = event, time.monotonic()
             if not self.is_live:

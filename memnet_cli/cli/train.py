@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -234,6 +235,8 @@ def _train(config: TrainingConfig, started: float, quiet: bool) -> None:
         reuse_freed_memory()
         result = run_training(config, data, view.show, started)
     if leads and not quiet:
-        print_result(config, result)
+        # whoever closed the terminal asked it to stop
+        with nullcontext() if result.finished else suppress(OSError):
+            print_result(config, result)
     if not result.finished:
         raise typer.Exit(STOPPED)

@@ -14,8 +14,9 @@ Chunks = tuple[tuple[bytes, bytes], ...]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HUNDRED_THOUSANDTHS = 100_000
-#: Primaries and transfer function of sRGB, and of BT.709, which is shown as it is (ITU-T H.273).
-_COMMON_CODES = {(1, 13), (1, 1)}
+#: Primaries, transfer function, matrix and full range of sRGB, and of BT.709, which is shown as it
+#: is (ITU-T H.273).
+_COMMON_CODES = {(1, 13, 0, 1), (1, 1, 0, 1)}
 #: Of sRGB, in hundred-thousandths.
 _GAMMA, _GAMMA_TOLERANCE = 45455, 1000
 _PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
@@ -48,7 +49,7 @@ def are_common(chunks: Chunks, has_profile: bool) -> bool:
     """
     told = dict(chunks)
     if b"cICP" in told:
-        return tuple(told[b"cICP"][:2]) in _COMMON_CODES
+        return tuple(told[b"cICP"]) in _COMMON_CODES
     if has_profile or b"sRGB" in told:
         return True
     gamma = int.from_bytes(told.get(b"gAMA", _integers(_GAMMA)), "big")

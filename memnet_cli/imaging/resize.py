@@ -84,7 +84,7 @@ def imresize(
     """
     if (scale is None) == (shape is None):
         raise ValueError("give exactly one of scale and shape")
-    if min(shape or (scale or 0.0,)) <= 0:
+    if min((scale,) if scale is not None else (shape or ())) <= 0:
         raise ValueError("give a scale or a shape above 0")
     height, width = image.shape[:2]
     if shape is not None:

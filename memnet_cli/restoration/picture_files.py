@@ -178,12 +178,12 @@ def read_job(job: Job, settings: Settings, restorers: Mapping[str, Restorer]) ->
         check_target(job, scaled_shape(picture.height, picture.width, settings.scale))
         diagnosis = _diagnosed(picture, settings.task, restorers)
         restorer = _chosen(diagnosis, restorers)
-        if (problem := _unwritable(job)) is not None:
-            return Outcome(job, "failed", error=problem)
         parts = None
         if restorer is not None and not diagnosis.deblock:
             chroma = settings.chroma_for(restorers[restorer].task.name)
             parts = restorers[restorer].take_apart(picture, scale=settings.scale, chroma=chroma)
+        if (problem := _unwritable(job)) is not None:
+            return Outcome(job, "failed", error=problem)
         if not _is_copied(job, picture, diagnosis):
             content = None
         elif content is None and job.source is not None:  # its name is that of another format

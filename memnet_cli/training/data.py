@@ -115,8 +115,7 @@ def gather_data(config: TrainingConfig, progress: SetProgress | None = None) -> 
     name = HELD_BACK
     if config.validation is None:
         smallest = max(smallest_side(task_of(config), n) for n in config.measured_levels())
-        most = min(_MOST_HELD_BACK, config.validation_limit or _MOST_HELD_BACK)
-        images, measured = hold_back(images, before, smallest, config.recipe.patch, most)
+        images, measured = hold_back(images, before, smallest, config.recipe.patch)
     else:
         measured = _find(config.validation, config, progress)
         name = _set_name(config.validation) or config.validation
@@ -230,11 +229,10 @@ def hold_back(
     before: Sequence[WeightsInfo],
     smallest: int,
     patch: int = 1,
-    most: int = _MOST_HELD_BACK,
 ) -> tuple[Images, Images]:
     """Split pictures into those to train on and a few, evenly spread, to measure on.
 
-    Up to ``most`` and at most a tenth of them, but one as soon as there are two; none that the
+    Up to 4 and at most a tenth of them, but one as soon as there are two; none that the
     first weights or the teachers were trained on, nor with a side below ``smallest`` pixels; not
     the only one that holds a ``patch`` to train on.
 
@@ -250,7 +248,7 @@ def hold_back(
     large = {index for index, image in enumerate(images) if _shorter_side(image) >= patch}
     if len(large) == 1:
         able = [index for index in able if index not in large]
-    count = min(most, max(len(images) // 10, int(len(images) > 1)), len(able))
+    count = min(_MOST_HELD_BACK, max(len(images) // 10, int(len(images) > 1)), len(able))
     chosen = {able[int((k + 0.5) * len(able) / count)] for k in range(count)}
     held = tuple(images[index] for index in sorted(chosen))
     # the same file may be among them twice, in two folders or sets

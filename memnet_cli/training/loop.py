@@ -38,6 +38,7 @@ from memnet_cli.training.records import (
     RunFolder,
     alone,
     claim_folder,
+    keeps_anything,
     release_folder,
     stored_identity,
 )
@@ -135,7 +136,7 @@ def train(
             with _enough_memory(runtime.device, _TO_TRAIN), _compiler():
                 result = _run(session, trainee)
         except DeviceError:
-            if new and world.leads and not any(folder.checkpoints.iterdir()):
+            if new and world.leads and not keeps_anything(folder):
                 release_folder(folder)
             raise
         del session, trainee  # before the processes part

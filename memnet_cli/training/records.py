@@ -21,6 +21,8 @@ from memnet_cli.training.recipe import Recipe
 from memnet_cli.training.recipe_files import recipe_to_mapping, to_toml
 
 _LOCK = ".lock"
+#: Other commands may write into the run folder meanwhile; they do it in less.
+_MOST_SECONDS_TO_WRITE = 600.0
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ def claim_folder(config: TrainingConfig, first: WeightsInfo | None, first_hash: 
     folder = RunFolder(config.out)
     run = identity(config)
     new = not check_folder(config)
-    sweep(folder.path, folder.checkpoints)
+    sweep(folder.checkpoints)
+    sweep(folder.path, older_than=_MOST_SECONDS_TO_WRITE)
     if not new and folder.recipe.exists() and stored_identity(config.out) == run:
         return folder
     try:
@@ -201,6 +204,12 @@ def alone(out: Path, leads: bool) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def keeps_anything(folder: RunFolder) -> bool:
+    """Say whether a run has kept weights or a checkpoint."""
+    weights = any(folder.weights(which).exists() for which in ("last", "best"))
+    return weights or any(folder.checkpoints.iterdir())
 
 
 def release_folder(folder: RunFolder) -> None:

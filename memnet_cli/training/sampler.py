@@ -221,7 +221,10 @@ class Sampler:
         return last
 
     def _grid(self, step: int, rng: np.random.Generator) -> Patches:
-        """The paper's patches: every one of the grid once an epoch, in a random order."""
+        """The paper's patches: every one of the grid once an epoch, in a random order.
+
+        For sr each moves to a multiple of its scale factor, at the far edges inward.
+        """
         total = self.epoch_samples
         number = step * self.batch + np.arange(self.batch)
         epoch, within = np.divmod(number, total)

@@ -142,7 +142,9 @@ def prepare_session(
     levels = config.levels()
     check_measurable(data.validation)
     found = read_planes(data.images, task, recipe)
-    planes = _large(found, recipe.patch)
+    # what is shrunk is cut to a multiple of the scale factor, which must leave something
+    least = max(recipe.patch, *levels) if task.name == "sr" else recipe.patch
+    planes = _large(found, least)
     if planes and len(planes) < len(found) and world.leads:
         say(
             Note(

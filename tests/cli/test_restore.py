@@ -18,6 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from memnet_cli.imaging.images import read_provenance
+from memnet_cli.restoration.engine import Engine
 from memnet_cli.restoration.restorer import Restorer
 from memnet_cli.stores import weights
 from tests.cli.conftest import Memnet
@@ -154,7 +155,7 @@ def test_an_output_that_cannot_be_written_costs_no_time(
     def spent(*_: object, **__: object) -> None:
         raise AssertionError("the model was asked")
 
-    monkeypatch.setattr(Restorer, "take_apart", spent)
+    monkeypatch.setattr(Engine, "restore", spent)
     (folder / "in the way").write_bytes(b"")
     ran = memnet(*sr, "in", "in the way/out/")
     assert ran.code == 1

@@ -27,6 +27,7 @@ _SRGB = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
         ([("sRGB", b"\0"), ("gAMA", struct.pack(">I", 100_000))], False, True),
         ([("cICP", bytes([1, 13, 0, 1])), ("gAMA", struct.pack(">I", 100_000))], False, True),
         ([("cICP", bytes([9, 16, 0, 1]))], True, False),
+        ([("cICP", bytes([1, 13, 0, 0]))], False, False),
         ([("cICP", bytes([12, 13, 0, 1])), ("sRGB", b"\0")], False, False),
     ],
 )

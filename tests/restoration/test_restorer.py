@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from memnet_cli.config import RuntimeOptions
 from memnet_cli.errors import ImageError, UsageError, WeightsError
 from memnet_cli.imaging.images import picture_from_array, picture_from_pil
 from memnet_cli.imaging.metrics import psnr
@@ -202,6 +203,9 @@ def test_levels_that_are_none_choose_no_weights(level: float) -> None:
 def test_a_tile_of_no_size_is_refused(tiny_weights: dict[str, Path]) -> None:
     with pytest.raises(UsageError, match="'x' is no tile size"):
         Restorer.load(task="sr", weights=tiny_weights["sr"], tile="x")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="8 pixels is too small"):
+        RuntimeOptions(tile=np.int64(8))  # type: ignore[arg-type]
+    assert RuntimeOptions(tile=np.int64(64)).tile == 64  # type: ignore[arg-type]
 
 
 def test_exit_block_past_the_last(tiny_weights: dict[str, Path]) -> None:

@@ -245,15 +245,6 @@ def test_the_only_picture_that_holds_a_patch_is_not_held_back(
     assert any(isinstance(event, Note) and small in event.text for event in said)
 
 
-def test_no_more_are_held_back_than_are_measured(pictures: Path, tmp_path: Path) -> None:
-    for number in range(20):
-        (tmp_path / f"{number}.png").write_bytes((pictures / f"{number % 6}.png").read_bytes())
-        with Image.open(tmp_path / f"{number}.png") as image:
-            image.rotate(number).save(tmp_path / f"{number}.png")
-    images = find_images(str(tmp_path))
-    assert [len(hold_back(images, [], 16, 16, most)[1]) for most in (1, 4)] == [1, 2]
-
-
 @pytest.mark.parametrize(
     ("size", "data", "message"),
     [((12, 12), None, "too small for scale factor 2"), ((60, 60), b"\x89PNG", "damaged")],
@@ -302,6 +293,15 @@ def test_pictures_smaller_than_a_patch_are_refused(
     Image.fromarray(photograph[:15, :40]).save(folder / "small.png")
     with pytest.raises(DatasetError, match="as large as a patch of 16x16 pixels"):
         run(replace(tiny, data=(str(folder),)))
+
+
+def test_pictures_smaller_than_a_scale_factor_are_left_out(
+    tiny: TrainingConfig, tmp_path: Path, photograph: NDArray[np.uint8]
+) -> None:
+    for number, (height, width) in enumerate([(64, 64), (48, 64), (9, 7)] + [(7, 9)] * 9):
+        Image.fromarray(photograph[:height, :width]).save(tmp_path / f"{number}.png")
+    small = with_recipe(tiny, "levels=8", "patch=6", "batch=32")
+    assert run(replace(small, data=(str(tmp_path),))).finished
 
 
 def test_frozen_statistics_stay_those_of_the_first_weights(tiny: TrainingConfig) -> None:

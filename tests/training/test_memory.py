@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
@@ -10,6 +11,12 @@ import torch
 from memnet_cli.errors import DeviceError
 from memnet_cli.training import loop
 from memnet_cli.training.config import TrainingConfig
+from memnet_cli.training.keeping import keep_weights
+from memnet_cli.training.records import RunFolder
+from memnet_cli.training.session import Session
+from memnet_cli.training.step import train_step
+from memnet_cli.training.throughput import Meter
+from memnet_cli.training.trainee import Trainee
 from tests.training.conftest import run
 
 _ERRORS = [
@@ -45,6 +52,25 @@ def test_too_little_memory_is_told(
     assert not tiny.out.exists()
     monkeypatch.undo()
     assert run(tiny).finished
+
+
+def test_a_run_that_has_kept_weights_keeps_its_folder(
+    tiny: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = train_step
+
+    def fail(session: Session, trainee: Trainee, meter: Meter) -> None:
+        if trainee.step == 3:
+            keep_weights(session, trainee, "best", {})
+            raise _ERRORS[0]
+        step(session, trainee, meter)
+
+    monkeypatch.setattr(loop, "train_step", fail)
+    with pytest.raises(DeviceError, match="Not enough memory"):
+        run(tiny)
+    assert RunFolder(tiny.out).description.exists() and RunFolder(tiny.out).metrics.exists()
+    monkeypatch.undo()
+    assert run(replace(tiny, resume=True)).finished
 
 
 def test_other_failures_stay_what_they_are(

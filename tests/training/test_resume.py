@@ -431,8 +431,14 @@ def test_what_killed_processes_left_half_written_is_removed(tiny: TrainingConfig
     left = [path / ".memnet-0123456789abcdef.part" for path in (tiny.out, tiny.out / "checkpoints")]
     for path in left:
         path.write_bytes(b"half a checkpoint")
+    mine = tiny.out / ".memnet-mine.part"
+    mine.write_bytes(b"of another name")
     assert run(_resumed(tiny)).finished
-    assert not any(path.exists() for path in left)
+    # beside the run another command may be writing just now
+    assert [path.exists() for path in (*left, mine)] == [True, False, True]
+    os.utime(left[0], (0, 0))
+    assert run(_resumed(tiny)).finished
+    assert not left[0].exists()
     fresh = replace(tiny, out=tiny.out.with_name("fresh"))
     (fresh.out / "checkpoints").mkdir(parents=True)
     (fresh.out / "checkpoints" / left[0].name).write_bytes(b"of a run that never began")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from memnet_cli.training.stopping import stop_requests
+from tests.training.conftest import TINY
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP")
@@ -39,3 +43,17 @@ def test_one_who_asks_has_asked_all_that_are_entered_and_nobody_after_them() -> 
     with stop_requests() as other:
         assert not other.asked()
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+@pytest.mark.timeout(120)
+def test_a_run_goes_on_when_nobody_reads_what_it_says(pictures: Path, tmp_path: Path) -> None:
+    """As when ``tee`` ends before it, of the same closed terminal."""
+    read, write = os.pipe()
+    command = [sys.executable, "-m", "memnet_cli", "train", "--task", "sr", "--steps", "12"]
+    command += ["--data", str(pictures), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    command += [part for setting in TINY for part in ("--set", setting)]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=write)
+    os.close(write)
+    os.close(read)
+    assert running.wait(100) == 0
+    assert (tmp_path / "run" / "last.safetensors").exists()
