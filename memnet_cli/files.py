@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
+import json
 import os
 import secrets
 import shutil
@@ -13,6 +15,22 @@ from pathlib import Path
 
 #: What files are called while they are written.
 TEMPORARY = f".memnet-{'[0-9a-f]' * 16}.part"
+
+
+def encodable(text: str, encoding: str = "utf-8") -> str:
+    """Escape as JSON does what the encoding has no letters for.
+
+    In UTF-8 these are the bytes of file names that are no UTF-8: E9 becomes \\udce9.
+    """
+    return text.encode(encoding, "json").decode(encoding)
+
+
+def _as_json(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error("json", _as_json)
 
 
 def is_file(path: Path) -> bool:

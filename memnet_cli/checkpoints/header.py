@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from memnet_cli.errors import UsageError, WeightsError
+from memnet_cli.files import encodable
 from memnet_cli.models import config_to_mapping
 from memnet_cli.models.configs import PlainConfig
 from memnet_cli.tasks import TASKS
@@ -228,8 +229,11 @@ def parse_info(path: Path, header: Header) -> WeightsInfo:
 
 
 def metadata_of(info: WeightsInfo) -> dict[str, str]:
-    """Return the metadata that :func:`parse_info` reads ``info`` from."""
-    return {
+    """Return the metadata that :func:`parse_info` reads ``info`` from.
+
+    Names of files that are no UTF-8 have their bytes escaped.
+    """
+    metadata = {
         "format_version": json.dumps(FORMAT_VERSION),
         "model": info.model,
         "config": json.dumps(dict(info.config)),
@@ -245,3 +249,4 @@ def metadata_of(info: WeightsInfo) -> dict[str, str]:
         "licence": info.licence,
         "source": info.source,
     }
+    return {name: encodable(text) for name, text in metadata.items()}

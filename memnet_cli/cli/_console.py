@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import json
 import os
@@ -21,6 +20,8 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+from memnet_cli.files import encodable
 
 
 class _Messages(Console):
@@ -62,22 +63,6 @@ def print_json(document: object) -> None:
 def write_text(text: str) -> None:
     """Write to stdout; what its encoding has no letters for is escaped as JSON does."""
     sys.stdout.write(encodable(text, sys.stdout.encoding or "utf-8"))
-
-
-def encodable(text: str, encoding: str) -> str:
-    """Escape as JSON does what the encoding has no letters for.
-
-    In UTF-8 these are the bytes of file names that are no UTF-8: E9 becomes \\udce9.
-    """
-    return text.encode(encoding, "json").decode(encoding)
-
-
-def _as_json(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeEncodeError)
-    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
-
-
-codecs.register_error("json", _as_json)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

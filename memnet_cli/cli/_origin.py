@@ -83,7 +83,7 @@ def read_origin(
     from memnet_cli.stores.datasets import get_dataset
 
     chosen = get_task(task)
-    trained = tuple(levels or chosen.levels)
+    trained = tuple(dict.fromkeys(levels or chosen.levels))
     for level in trained:
         chosen.check_level(level)
     sets = tuple(training_sets or ())

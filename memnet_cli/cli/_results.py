@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from memnet_cli.cli._console import encodable, err, out, print_error, write_text
+from memnet_cli.cli._console import err, out, print_error, write_text
 from memnet_cli.cli._signals import Stopped
 from memnet_cli.errors import UsageError
-from memnet_cli.files import check_writable
+from memnet_cli.files import check_writable, encodable
 
 if TYPE_CHECKING:
     from memnet_cli.evaluation.results import Results

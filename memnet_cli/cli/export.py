@@ -35,6 +35,8 @@ def export(
         raise UsageError(f"{weights} exists: give another name or --overwrite.")
     files = {kind: run / f"{kind}.safetensors" for kind in _KINDS}
     found = [file for file in files.values() if is_file(file)]
+    if weights.resolve() in {file.resolve() for file in found}:
+        raise UsageError(f"{weights} is the run's own file: give another place.")
     if not found:
         raise UsageError(f"{run} holds no weights: give the --out folder of memnet train.")
     from memnet_cli.checkpoints import read_info

@@ -186,13 +186,13 @@ def _say(what: str) -> None:
 
 
 def _write(document: dict[str, object], json: str | None) -> None:
-    from memnet_cli.files import write_atomically
+    from memnet_cli.files import encodable, write_atomically
 
     if json == _STDOUT:
         print_json(document)
     elif json is not None:
         text = json_format.dumps(document, indent=2, ensure_ascii=False) + "\n"
         try:
-            write_atomically(Path(json), text.encode("utf-8"))
+            write_atomically(Path(json), encodable(text).encode("utf-8"))
         except OSError as error:
             raise UsageError(f"--json {json} cannot be written ({error.strerror}).") from None

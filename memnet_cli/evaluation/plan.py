@@ -256,5 +256,5 @@ def _refuse_seen(
         if names:
             raise DatasetError(
                 f"The weights of {method} were trained on {len(names)} of the {len(images)} images "
-                f"of {dataset}: give other weights, or --allow-seen to measure and mark them."
+                f"of {dataset}: give other weights or pictures; benchmark --allow-seen marks them."
             )

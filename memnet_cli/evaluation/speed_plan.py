@@ -10,10 +10,12 @@ from memnet_cli.checkpoints import read_config, read_info
 from memnet_cli.config import check_device_name, check_precision_name
 from memnet_cli.errors import UsageError, WeightsError
 from memnet_cli.evaluation.baselines import BASELINES
-from memnet_cli.evaluation.methods import PlannedMethod, parse_method, plan_method
+from memnet_cli.evaluation.methods import MethodName, PlannedMethod, parse_method, plan_method
 from memnet_cli.evaluation.plan import BenchmarkConfig, Plan, make_plan
 from memnet_cli.models.configs import MemNetConfig
 from memnet_cli.stores.datasets import get_dataset, local_folder
+from memnet_cli.stores.weights import locate
+from memnet_cli.stores.zoo import weights_names
 from memnet_cli.tasks import get_task
 
 #: Tried in this order for a model with several: jpeg restores one plane of a picture, as it is.
@@ -122,9 +124,9 @@ def plan_curve(config: CurveConfig) -> Plan:
         UsageError: for a model that is no multi-supervised MemNet, and as `make_plan`.
         DatasetError, WeightsError, DownloadError: as `make_plan`.
     """
-    task = get_task(config.task or _first_task(config.dataset))
-    level = task.levels[0] if config.level is None else config.level
     name = parse_method(config.model)
+    task = get_task(config.task or _task_of(name) or _first_task(config.dataset))
+    level = task.levels[0] if config.level is None else config.level
     if name.tta or name.exit_block is not None:
         raise UsageError(f"--model {config.model}: --exit-curve takes a model without + and @.")
     blocks = _supervised_blocks(plan_method(name, task, level))
@@ -138,6 +140,13 @@ def plan_curve(config: CurveConfig) -> Plan:
             limit=config.limit,
         )
     )
+
+
+def _task_of(name: MethodName) -> str:
+    """Return the one task of weights that are named; nothing of a model or a baseline."""
+    if not name.is_file and name.base not in weights_names():
+        return ""
+    return read_info(Path(name.base) if name.is_file else locate(name.base)).task
 
 
 def _first_task(dataset: str) -> str:

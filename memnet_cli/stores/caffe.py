@@ -141,7 +141,8 @@ class _Network:
             raise self._error(f"has no statistics in '{norm.name}' (scale factor {factor:g})")
         if not np.isclose(norm.epsilon, DEFAULT_EPSILON, rtol=1e-4, atol=0.0):
             raise self._error(f"has eps {norm.epsilon:g} in '{norm.name}' instead of 1e-05")
-        with np.errstate(over="ignore"):  # that everything is finite is checked in the end
+        # that everything is finite is checked in the end
+        with np.errstate(over="ignore", invalid="ignore"):
             mean, variance = (self._blob(norm, i, (channels,)) / np.float32(factor) for i in (0, 1))
         if (variance < 0.0).any():
             raise self._error(f"has a negative variance in '{norm.name}'")

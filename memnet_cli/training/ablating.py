@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from memnet_cli.config import __version__
 from memnet_cli.errors import UsageError
-from memnet_cli.files import write_atomically
+from memnet_cli.files import encodable, write_atomically
 from memnet_cli.training.ablation_plan import PlannedRun
 from memnet_cli.training.config import TrainingConfig
 from memnet_cli.training.data import TrainingData, gather_data
@@ -58,7 +58,7 @@ def write_text(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.encode())
+        write_atomically(path, encodable(text).encode())
     except OSError as error:
         raise UsageError(
             f"Cannot write {path} ({error.strerror}): give another place, or make room."

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +95,12 @@ def test_loaded_weights_compute_the_same(weights: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8 are Linux's")
 def test_a_file_whose_name_is_not_utf_8_loads(weights: Path, tmp_path: Path) -> None:
     named = weights.rename(tmp_path / os.fsdecode(b"caf\xe9.safetensors"))
-    _, info = load_weights(named)
+    model, info = load_weights(named)
     assert info == INFO
+    taught = replace(info, source=f"memnet train, taught by {named.name}")
+    save_weights(tmp_path / "taught.safetensors", model, taught)
+    assert read_info(tmp_path / "taught.safetensors").source.endswith("caf\\udce9.safetensors")
+    save_arrays(tmp_path / "arrays.safetensors", {}, taught)
 
 
 def test_loaded_weights_can_be_trained(weights: Path) -> None:

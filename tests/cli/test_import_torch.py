@@ -26,7 +26,8 @@ def saved(tmp_path: Path) -> Path:
 
 def test_a_state_dict_becomes_weights(memnet: Memnet, saved: Path, tmp_path: Path) -> None:
     out = tmp_path / "w.safetensors"
-    ran = memnet("import-torch", saved, "--out", out, "--task", "jpeg", *SETTINGS)
+    levels = [part for level in (10, 20, 10) for part in ("--levels", level)]
+    ran = memnet("import-torch", saved, "--out", out, "--task", "jpeg", *levels, *SETTINGS)
     assert (ran.code, ran.err) == (0, "")
     assert str(out) in ran.out
     model, info = load_weights(out)

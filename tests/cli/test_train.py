@@ -115,6 +115,11 @@ def test_weights_are_exported(memnet: Memnet, one_run: Path, tmp_path: Path) -> 
     last = memnet("export", one_run, target, "--overwrite", "--which", "last")
     assert last.code == 0
     assert target.read_bytes() == (one_run / "last.safetensors").read_bytes()
+    best = one_run / "best.safetensors"
+    before = best.read_bytes()
+    ran = memnet("export", one_run, best, "--overwrite", "--which", "last")
+    assert (ran.code, "is the run's own file" in ran.err) == (2, True)
+    assert best.read_bytes() == before
 
 
 _REFUSED = [

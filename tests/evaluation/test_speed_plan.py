@@ -67,6 +67,13 @@ def test_curve_has_every_exit_and_the_whole_network_last(
     assert planned.levels == (30,)
 
 
+def test_curve_has_the_task_of_the_weights(make_weights: MakeWeights, picture_folder: Path) -> None:
+    for task in ("sr", "denoise", "jpeg"):
+        model = str(make_weights(task, name=f"tiny-{task}"))
+        (planned,) = plan_curve(CurveConfig(str(picture_folder), model=model)).sets
+        assert planned.task.name == task
+
+
 def test_curve_refuses_names_with_exits(picture_folder: Path) -> None:
     for model in ("memnet@2", "memnet+"):
         with pytest.raises(UsageError, match="without"):
