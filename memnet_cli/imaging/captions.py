@@ -31,6 +31,8 @@ _COMMENT = "Comment"
 _DIGITS_A_LINE = 72
 #: Letters from which on it pays to deflate them.
 _LONG_TEXT = 1024
+#: Letters of a keyword (PNG specification, section 11.3.4).
+_LONGEST_KEYWORD = 79
 #: What Pillow reads elsewhere, and thumbnails of file managers.
 _NOT_TEXT = ("XML:com.adobe.xmp", "Thumb::", _RAW)
 
@@ -118,7 +120,7 @@ def add_texts(chunks: PngInfo, captions: Captions, taken: frozenset[str]) -> Non
     if captions.comment is not None:
         texts.setdefault(_COMMENT, _decoded(captions.comment))
     for keyword, text in texts.items():
-        if keyword in taken or not keyword.encode("latin-1", "replace").strip():
+        if keyword in taken or not (keyword.strip() and len(keyword) <= _LONGEST_KEYWORD):
             continue
         if isinstance(text, iTXt):
             long = len(text) > _LONG_TEXT

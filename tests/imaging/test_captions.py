@@ -104,6 +104,8 @@ def test_comments_and_texts_are_kept(picture: Picture) -> None:
     info.add_itxt("Title", "\u732b", lang="ja", tkey="\u984c")
     info.add_text("parameters", "x" * 5000)
     info.add_text("Thumb::Image::Width", "20")
+    info.add_text("K" * 80, "more letters than a keyword may have")
+    info.add_text(" ", "nothing but a space")
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "PNG", pnginfo=info)
     for deep in (8, 16):
