@@ -89,8 +89,11 @@ class TrainingView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.is_live:
-            self.live.stop()
+        try:
+            if self.is_live:
+                self.live.stop()
+        except OSError:  # the terminal is gone
+            err.quiet = True
 
     def title(self, config: TrainingConfig, data: TrainingData, recipe: str) -> None:
         """Say what is going to be done, with the recipe in full."""

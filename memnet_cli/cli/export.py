@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def export(
         raise UsageError(f"{weights} exists: give another name or --overwrite.")
     files = {kind: run / f"{kind}.safetensors" for kind in _KINDS}
     found = [file for file in files.values() if is_file(file)]
-    if weights.resolve() in {file.resolve() for file in found}:
+    if os.path.realpath(weights) in map(os.path.realpath, files.values()):
         raise UsageError(f"{weights} is the run's own file: give another place.")
     if not found:
         raise UsageError(f"{run} holds no weights: give the --out folder of memnet train.")

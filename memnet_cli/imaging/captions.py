@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo, iTXt
+from PIL.PngImagePlugin import MAX_TEXT_CHUNK, PngInfo, iTXt
 
 from memnet_cli.imaging.deep_samples import file_at_start
 
@@ -123,15 +123,20 @@ def add_texts(chunks: PngInfo, captions: Captions, taken: frozenset[str]) -> Non
         if keyword in taken or not (keyword.strip() and len(keyword) <= _LONGEST_KEYWORD):
             continue
         if isinstance(text, iTXt):
-            long = len(text) > _LONG_TEXT
-            chunks.add_itxt(keyword, str(text), text.lang or "", text.tkey or "", zip=long)
+            packed = _is_packed(text)
+            chunks.add_itxt(keyword, str(text), text.lang or "", text.tkey or "", zip=packed)
         else:
-            chunks.add_text(keyword, text, zip=len(text) > _LONG_TEXT)
+            chunks.add_text(keyword, text, zip=_is_packed(text))
     if captions.iptc is not None:
         digits = _resource(captions.iptc).hex()
         lines = (digits[i : i + _DIGITS_A_LINE] for i in range(0, len(digits), _DIGITS_A_LINE))
         profile = "\n".join(["", "iptc", f"{len(digits) // 2:8}", *lines, ""])
-        chunks.add_text(f"{_RAW}iptc", profile, zip=True)
+        chunks.add_text(f"{_RAW}iptc", profile, zip=_is_packed(profile))
+
+
+def _is_packed(text: str) -> bool:
+    """Say whether a text is deflated: long ones, up to what readers let a deflated one become."""
+    return _LONG_TEXT < len(text.encode("utf-8", "replace")) <= MAX_TEXT_CHUNK
 
 
 def _decoded(comment: bytes) -> str:

@@ -115,6 +115,22 @@ def test_comments_and_texts_are_kept(picture: Picture) -> None:
         assert (texts["Title"].lang, texts["Title"].tkey) == ("ja", "\u984c")
 
 
+@pytest.mark.parametrize("length", [1 << 20, (1 << 20) + 1, 2_000_000])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_long_texts_can_be_read_again(picture: Picture, length: int, depth: int) -> None:
+    info = PngInfo()
+    info.add_text("plain", "x" * length)
+    info.add_itxt("wide", "\u732b" * (length // 3), lang="ja")
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG", pnginfo=info)
+    image = _written(replace(read_image(file), bit_depth=depth), "png")
+    texts = image.text  # type: ignore[attr-defined]
+    assert [len(texts[key]) for key in ("plain", "wide")] == [length, length // 3]
+    records = Captions(b"\x1c" + bytes(length // 2))
+    large = replace(picture, bit_depth=depth, source=replace(picture.source, captions=records))
+    assert _again(large, "png").source.captions == records
+
+
 def test_own_records_are_not_texts(picture: Picture) -> None:
     record = {"memnet:task": "sr", "Software": "memnet 0"}
     first = read_image(io.BytesIO(encode_image(picture, "png", provenance=record)))
