@@ -115,8 +115,13 @@ def recipe_to_mapping(recipe: Recipe) -> dict[str, object]:
 def to_toml(values: Mapping[str, object]) -> str:
     """Write scalars, lists and one level of tables as TOML; JSON's scalars are TOML's."""
     plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+    lines = [f"{key} = {_toml(value)}" for key, value in plain.items()]
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            lines += ["", f"[{key}]", *(f"{name} = {json.dumps(v)}" for name, v in value.items())]
+            lines += ["", f"[{key}]", *(f"{name} = {_toml(v)}" for name, v in value.items())]
     return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    """Return a value with its letters as they are: TOML has no halves of them, as JSON has."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+import tomllib
 
 from memnet_cli.errors import UsageError
 from memnet_cli.training.recipe_files import (
@@ -139,3 +141,11 @@ def test_a_recipe_survives_being_written(model: str, tmp_path: Path) -> None:
     path = tmp_path / "again.toml"
     path.write_text(to_toml(recipe_to_mapping(recipe)))
     assert load_recipe(str(path), model) == recipe
+
+
+@pytest.mark.parametrize("name", ["\U0001f600.toml", "caf\u00e9.toml", os.fsdecode(b"\xe9.toml")])
+def test_a_recipe_of_any_name_is_toml_again(name: str) -> None:
+    """The letter beyond 16 bits is two halves in JSON; the byte that is no UTF-8 is none."""
+    read = tomllib.loads(to_toml({"name": name, "model": {"width": 4}}))
+    assert read["model"] == {"width": 4}
+    assert read["name"] == name.encode("utf-8", "replace").decode()
