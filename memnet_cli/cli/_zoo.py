@@ -31,7 +31,7 @@ def weights_document(entries: Sequence[WeightsEntry]) -> dict[str, object]:
             "default": entry.default,
             "state": entry.state,
             "path": None if entry.state == "remote" else str(entry.path),
-            "address": without_password(entry.address),
+            "address": without_password(entry.address, entry.address),
         }
         for entry in entries
     }

@@ -33,8 +33,9 @@ _DIGITS_A_LINE = 72
 _LONG_TEXT = 1024
 #: Letters of a keyword (PNG specification, section 11.3.4).
 _LONGEST_KEYWORD = 79
-#: What Pillow reads elsewhere, and thumbnails of file managers.
-_NOT_TEXT = ("XML:com.adobe.xmp", "Thumb::", _RAW)
+#: What Pillow reads elsewhere, thumbnails of file managers, and what ImageMagick tells of EXIF and
+#: of the file, which may be the record of what was done, or of pixels that are others now.
+_NOT_TEXT = ("XML:com.adobe.xmp", "Thumb::", "exif:", "tiff:", "date:", _RAW)
 
 
 @dataclass(frozen=True)
@@ -175,5 +176,6 @@ def _resources(block: bytes) -> Iterator[tuple[int, bytes]]:
         number = int.from_bytes(block[position + 4 : position + 6], "big")
         start = position + 6 + (block[position + 6] // 2 + 1) * 2 + 4
         length = int.from_bytes(block[start - 4 : start], "big")
-        yield number, block[start : start + length]
+        if start + length <= len(block):
+            yield number, block[start : start + length]
         position = start + length + length % 2

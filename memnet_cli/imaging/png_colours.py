@@ -7,8 +7,6 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from memnet_cli.imaging.deep_samples import file_at_start
-
 #: Chunks as they are written: (name, content).
 Chunks = tuple[tuple[bytes, bytes], ...]
 
@@ -67,15 +65,14 @@ def _coding_points(file: BinaryIO) -> bytes | None:
     place = file.tell()
     try:
         position = len(_SIGNATURE)
-        start = file_at_start(file)
         while True:
-            start.seek(position)
-            head = start.read(8)
+            file.seek(position)
+            head = file.read(8)
             if len(head) < 8 or head[4:] in {b"IDAT", b"IEND"}:
                 return None
             length = int.from_bytes(head[:4], "big")
             if head[4:] == b"cICP":
-                content = start.read(4)
+                content = file.read(4)
                 return content if length == len(content) == 4 else None
             position += 12 + length
     finally:

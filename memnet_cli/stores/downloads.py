@@ -131,9 +131,7 @@ def download(
                 _fetch(address, file, expected, progress, patience, session)
                 _verify(address, file, expected)
             except DownloadError as error:
-                named = _NAMED.match(address)
-                said = str(error).replace(named[1], "") if named else str(error)
-                raise DownloadError(said) from None
+                raise DownloadError(without_password(str(error), address)) from None
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
@@ -146,10 +144,10 @@ def download(
     return target
 
 
-def without_password(address: str) -> str:
-    """Return an address without a user's name and password, to be shown."""
+def without_password(text: str, address: str) -> str:
+    """Return a text to be shown without the user's name and password of an address in it."""
     named = _NAMED.match(address)
-    return address.replace(named[1], "", 1) if named else address
+    return text.replace(named[1], "") if named else text
 
 
 def _verify(address: str, file: BinaryIO, expected: Expected) -> None:

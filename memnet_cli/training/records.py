@@ -15,7 +15,7 @@ from memnet_cli.checkpoints import WeightsInfo
 from memnet_cli.checkpoints.header import Header, metadata_of, parse_info
 from memnet_cli.config import __version__
 from memnet_cli.errors import UsageError, WeightsError
-from memnet_cli.files import TEMPORARY, encodable, is_file, sweep, write_atomically
+from memnet_cli.files import TEMPORARY, is_file, sweep, write_atomically
 from memnet_cli.training.config import TrainingConfig, identity
 from memnet_cli.training.recipe import Recipe
 from memnet_cli.training.recipe_files import recipe_to_mapping, to_toml
@@ -166,7 +166,7 @@ def claim_folder(config: TrainingConfig, first: WeightsInfo | None, first_hash: 
             document["first"] = {"sha256": first_hash, "info": metadata_of(first)}
         # first what tells that the folder is of this run
         write_atomically(folder.description, (json.dumps(document, indent=2) + "\n").encode())
-        write_atomically(folder.recipe, encodable(recipe_text(config)).encode())
+        write_atomically(folder.recipe, recipe_text(config).encode())
     except OSError as error:
         if new:
             release_folder(folder)

@@ -89,7 +89,7 @@ def test_damaged_blocks_of_digits_are_left_out(text: str) -> None:
     file = io.BytesIO()
     Image.new("L", (4, 4)).save(file, "PNG", pnginfo=info)
     captions = read_image(file).source.captions
-    assert captions.iptc in {None, b"\x1c"} and captions.texts == ()
+    assert captions == Captions()
 
 
 def test_comments_and_texts_are_kept(picture: Picture) -> None:
@@ -104,6 +104,7 @@ def test_comments_and_texts_are_kept(picture: Picture) -> None:
     info.add_itxt("Title", "\u732b", lang="ja", tkey="\u984c")
     info.add_text("parameters", "x" * 5000)
     info.add_text("Thumb::Image::Width", "20")
+    info.add_text("exif:ProcessingSoftware", '{"memnet:task": "sr"}')
     info.add_text("K" * 80, "more letters than a keyword may have")
     info.add_text(" ", "nothing but a space")
     file = io.BytesIO()
